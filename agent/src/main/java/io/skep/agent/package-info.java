@@ -1,0 +1,4 @@
+@NullMarked
+package io.skep.agent;
+
+import org.jspecify.annotations.NullMarked;

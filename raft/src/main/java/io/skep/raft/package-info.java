@@ -1,0 +1,4 @@
+@NullMarked
+package io.skep.raft;
+
+import org.jspecify.annotations.NullMarked;

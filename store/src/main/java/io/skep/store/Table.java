@@ -1,0 +1,86 @@
+package io.skep.store;
+
+import com.google.protobuf.Message;
+import java.util.ArrayList;
+import java.util.Collection;
+import java.util.List;
+import java.util.Locale;
+import org.jspecify.annotations.Nullable;
+import org.pcollections.HashTreePMap;
+import org.pcollections.PMap;
+
+/**
+ * All objects of one kind, immutable: changing it makes another that shares its parts.
+ *
+ * @param <T> the message type of its objects
+ */
+public final class Table<T extends Message> {
+    private final Kind<T> kind;
+    private final PMap<String, T> byId;
+    private final PMap<String, String> idByName;
+
+    private Table(Kind<T> kind, PMap<String, T> byId, PMap<String, String> idByName) {
+        this.kind = kind;
+        this.byId = byId;
+        this.idByName = idByName;
+    }
+
+    static <T extends Message> Table<T> empty(Kind<T> kind) {
+        return new Table<>(kind, HashTreePMap.empty(), HashTreePMap.empty());
+    }
+
+    public @Nullable T get(String id) {
+        return byId.get(id);
+    }
+
+    /** Returns the objects in no particular, but in a repeatable order. */
+    public Collection<T> values() {
+        return byId.values();
+    }
+
+    public int size() {
+        return byId.size();
+    }
+
+    /** Returns the object of that name; names differ in more than case (SwarmKit, store indexes). */
+    public @Nullable T byName(String name) {
+        String id = idByName.get(name.toLowerCase(Locale.ROOT));
+        return id == null ? null : byId.get(id);
+    }
+
+    /** Returns the objects whose id begins so, sorted by id. */
+    public List<T> withIdPrefix(String prefix) {
+        List<T> found = new ArrayList<>();
+        for (T object : byId.values()) {
+            if (kind.id(object).startsWith(prefix)) {
+                found.add(object);
+            }
+        }
+        found.sort((a, b) -> kind.id(a).compareTo(kind.id(b)));
+        return found;
+    }
+
+    Table<T> with(T object) {
+        String id = kind.id(object);
+        T before = byId.get(id);
+        PMap<String, String> names = idByName;
+        String name = kind.name(object).toLowerCase(Locale.ROOT);
+        if (before != null && !kind.name(before).toLowerCase(Locale.ROOT).equals(name)) {
+            names = names.minus(kind.name(before).toLowerCase(Locale.ROOT));
+        }
+        if (!name.isEmpty() && !id.equals(names.get(name))) {
+            names = names.plus(name, id);
+        }
+        return new Table<>(kind, byId.plus(id, object), names);
+    }
+
+    Table<T> without(String id) {
+        T before = byId.get(id);
+        if (before == null) {
+            return this;
+        }
+        String name = kind.name(before).toLowerCase(Locale.ROOT);
+        PMap<String, String> names = id.equals(idByName.get(name)) ? idByName.minus(name) : idByName;
+        return new Table<>(kind, byId.minus(id), names);
+    }
+}

@@ -1,0 +1,112 @@
+package io.skep.e2e;
+
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+
+/** One machine of a {@link Lab}: namespaces with an address, an engine and its docker socket. */
+final class Host {
+    private final Lab lab;
+    private final int number;
+
+    Host(Lab lab, int number) {
+        this.lab = lab;
+        this.number = number;
+    }
+
+    int number() {
+        return number;
+    }
+
+    String address() {
+        return hosts("address");
+    }
+
+    /** Host name, as {@code docker node ls} shows it. */
+    String name() {
+        return lab.prefix() + number;
+    }
+
+    Path folder() {
+        return Path.of(hosts("folder"));
+    }
+
+    Path log() {
+        return Path.of(hosts("log"));
+    }
+
+    String socket() {
+        return "unix://" + hosts("socket");
+    }
+
+    /** Starts an engine that answers on the socket of this host and waits for it. */
+    void start(Engine engine, String... flags) {
+        List<String> command = new ArrayList<>(List.of("start", String.valueOf(number), "--"));
+        command.addAll(engine.command(this, hosts("cgroup")));
+        command.addAll(List.of(flags));
+        lab.hosts(command.toArray(String[]::new));
+        hosts("wait");
+    }
+
+    void restart() {
+        hosts("restart");
+        hosts("wait");
+    }
+
+    void stop() {
+        hosts("stop");
+    }
+
+    /** kill -9 of the engine; its containers may live on. */
+    void kill() {
+        hosts("kill");
+    }
+
+    void powerOff() {
+        hosts("poweroff");
+    }
+
+    void powerOn() {
+        hosts("poweron");
+    }
+
+    void cut() {
+        hosts("cut");
+    }
+
+    void mend() {
+        hosts("mend");
+    }
+
+    void readdress(String address) {
+        lab.hosts("readdress", String.valueOf(number), address);
+    }
+
+    /** Runs a command inside the host. */
+    Shell.Result exec(String... command) {
+        List<String> all = new ArrayList<>(List.of(lab.tool(), "exec", String.valueOf(number)));
+        all.addAll(List.of(command));
+        return Shell.run(Shell.COMMAND_TIMEOUT, lab.environment(), all);
+    }
+
+    /** Runs the docker CLI against the engine of this host. */
+    Shell.Result docker(String... arguments) {
+        return docker(Shell.COMMAND_TIMEOUT, arguments);
+    }
+
+    Shell.Result docker(Duration timeout, String... arguments) {
+        List<String> command = new ArrayList<>(List.of(lab.cli(), "-H", socket()));
+        command.addAll(List.of(arguments));
+        return Shell.run(timeout, Map.of("DOCKER_CONFIG", lab.state() + "/docker-config"), command);
+    }
+
+    void load(Path image) {
+        docker("load", "-q", "-i", image.toString()).expect();
+    }
+
+    private String hosts(String verb) {
+        return lab.hosts(verb, String.valueOf(number));
+    }
+}

@@ -1,0 +1,102 @@
+package io.skep.e2e;
+
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+
+/**
+ * The hosts of one test class, on one switch. Closing it ends every process, namespace, mount and file it made, and
+ * fails when something is left.
+ */
+final class Lab implements AutoCloseable {
+    private static final Path HOME = Path.of(System.getProperty("skep.home"));
+
+    private final String prefix;
+    private final String net;
+    private final Path state;
+    private final Map<Integer, Host> hosts = new TreeMap<>();
+
+    /**
+     * Makes a lab.
+     *
+     * @param prefix begins the names of its hosts; unique among the labs of the machine, at most 6 characters
+     * @param net first three octets of its addresses
+     */
+    Lab(String prefix, String net) {
+        this.prefix = prefix;
+        this.net = net;
+        this.state = Path.of("/var/tmp/skep-e2e-" + prefix);
+        hosts("down");
+    }
+
+    String prefix() {
+        return prefix;
+    }
+
+    String net() {
+        return net;
+    }
+
+    Path state() {
+        return state;
+    }
+
+    String tool() {
+        return HOME.resolve("bin/lib/hosts").toString();
+    }
+
+    String cli() {
+        return System.getProperty("skep.docker.cli", "docker");
+    }
+
+    Host add(int number, String... options) {
+        List<String> command = new ArrayList<>(List.of("add", String.valueOf(number)));
+        command.addAll(List.of(options));
+        hosts(command.toArray(String[]::new));
+        return hosts.computeIfAbsent(number, key -> new Host(this, key));
+    }
+
+    Host host(int number) {
+        Host host = hosts.get(number);
+        if (host == null) {
+            throw new IllegalArgumentException("there is no host " + number);
+        }
+        return host;
+    }
+
+    List<Host> hosts() {
+        return hosts.values().stream()
+                .sorted(Comparator.comparingInt(Host::number))
+                .toList();
+    }
+
+    /** Writes the image that services of tests run, under the names {@code bb:1} and {@code bb:2}. */
+    Path image() {
+        Path file = state.resolve("image.tar");
+        if (!Files.exists(file)) {
+            hosts("image", file.toString(), "bb:1", "bb:2", "bb:latest");
+        }
+        return file;
+    }
+
+    Map<String, String> environment() {
+        return Map.of("HOSTS_STATE", state.toString(), "HOSTS_PREFIX", prefix, "HOSTS_NET", net);
+    }
+
+    String hosts(String... arguments) {
+        List<String> command = new ArrayList<>(List.of(tool()));
+        command.addAll(List.of(arguments));
+        return Shell.run(Shell.COMMAND_TIMEOUT, environment(), command).expect();
+    }
+
+    @Override
+    public void close() {
+        hosts("down");
+        hosts("check");
+        Shell.run("rm", "-rf", state.toString()).expect();
+    }
+}

@@ -18,8 +18,8 @@ enum Engine {
         } else {
             command.add(Path.of(System.getProperty("skep.home"), "bin/skepd").toString());
         }
-        command.addAll(List.of(
-                "--data-root", host.folder() + "/data", "-H", host.socket(), "--pidfile", "/run/docker.pid"));
+        command.addAll(
+                List.of("--data-root", host.folder() + "/data", "-H", host.socket(), "--pidfile", "/run/docker.pid"));
         return command;
     }
 }

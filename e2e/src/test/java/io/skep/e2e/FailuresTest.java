@@ -62,7 +62,15 @@ class FailuresTest {
                 for (int i = 0; !enough.get(); i++) {
                     String name = prefix + i;
                     Shell.Result result = writer.docker(
-                            "service", "create", "--detach", "--no-resolve-image", "--replicas", "0", "--name", name, "bb:1");
+                            "service",
+                            "create",
+                            "--detach",
+                            "--no-resolve-image",
+                            "--replicas",
+                            "0",
+                            "--name",
+                            name,
+                            "bb:1");
                     if (result.status() == 0) {
                         acknowledged.add(name);
                     }
@@ -111,7 +119,9 @@ class FailuresTest {
                 Swarm.SOON,
                 () -> swarm.nodes(other).get(leader.name()).endsWith("Reachable"),
                 () -> swarm.nodes(other).toString());
-        assertThat(leader.docker("service", "ls", "--format", "{{.Name}}").lines()).contains("during-cut").doesNotContain("lost");
+        assertThat(leader.docker("service", "ls", "--format", "{{.Name}}").lines())
+                .contains("during-cut")
+                .doesNotContain("lost");
         other.docker("service", "rm", "during-cut").expect();
     }
 
@@ -177,14 +187,28 @@ class FailuresTest {
         Shell.run("dd", "if=/dev/zero", "of=" + ballast, "bs=1M");
         for (int i = 0; i < 20; i++) {
             other.docker(
-                            "service", "create", "--detach", "--no-resolve-image", "--replicas", "0", "--name", "full" + i, "--label", "ballast=" + "x".repeat(4000), "bb:1")
+                            "service",
+                            "create",
+                            "--detach",
+                            "--no-resolve-image",
+                            "--replicas",
+                            "0",
+                            "--name",
+                            "full" + i,
+                            "--label",
+                            "ballast=" + "x".repeat(4000),
+                            "bb:1")
                     .expect();
         }
         Files.delete(ballast);
         Await.until(
                 "the manager with room again knows all services",
                 Swarm.SOON,
-                () -> full.docker("service", "ls", "-q", "--filter", "label=ballast").out().lines().count() == 20,
+                () -> full.docker("service", "ls", "-q", "--filter", "label=ballast")
+                                .out()
+                                .lines()
+                                .count()
+                        == 20,
                 () -> full.docker("service", "ls").toString());
         for (int i = 0; i < 20; i++) {
             full.docker("service", "rm", "full" + i).expect();
@@ -194,7 +218,13 @@ class FailuresTest {
     @Test
     @Order(6)
     void allMachinesRestartAtOnce() {
-        String nodes = lab.host(1).docker("node", "ls", "-q").expect().lines().sorted().toList().toString();
+        String nodes = lab.host(1)
+                .docker("node", "ls", "-q")
+                .expect()
+                .lines()
+                .sorted()
+                .toList()
+                .toString();
         for (int i = 1; i <= 5; i++) {
             lab.host(i).powerOff();
         }
@@ -212,7 +242,12 @@ class FailuresTest {
                 () -> asked.docker("node", "ls").status() == 0,
                 () -> asked.docker("node", "ls").toString());
         swarm.assertAllReady(asked);
-        assertThat(asked.docker("node", "ls", "-q").expect().lines().sorted().toList().toString())
+        assertThat(asked.docker("node", "ls", "-q")
+                        .expect()
+                        .lines()
+                        .sorted()
+                        .toList()
+                        .toString())
                 .isEqualTo(nodes);
         swarm.awaitRunning(asked, "steady", 4);
     }
@@ -230,7 +265,12 @@ class FailuresTest {
             Await.until(
                     "the manager is part of the quorum under its new address",
                     Swarm.SOON,
-                    () -> asked.docker("node", "inspect", "self", "--format", "{{.ManagerStatus.Addr}} {{.ManagerStatus.Reachability}}")
+                    () -> asked.docker(
+                                    "node",
+                                    "inspect",
+                                    "self",
+                                    "--format",
+                                    "{{.ManagerStatus.Addr}} {{.ManagerStatus.Reachability}}")
                             .out()
                             .strip()
                             .equals(addresses.get(asked.number()) + ":2377 reachable"),

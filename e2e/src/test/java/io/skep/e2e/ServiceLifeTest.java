@@ -90,11 +90,19 @@ class ServiceLifeTest {
                             .contains("no suitable node (scheduling constraints not satisfied on"),
                     () -> third.docker("service", "ps", "--no-trunc", "nowhere").out());
 
-            first.docker("service", "rm", "web", "everywhere", "pinned", "nowhere").expect();
-            Await.untilEquals("all services are gone", Swarm.SOON, "", () -> second.docker("service", "ls", "-q")
-                    .expect());
+            first.docker("service", "rm", "web", "everywhere", "pinned", "nowhere")
+                    .expect();
+            Await.untilEquals(
+                    "all services are gone",
+                    Swarm.SOON,
+                    "",
+                    () -> second.docker("service", "ls", "-q").expect());
             for (Host host : swarm.workers()) {
-                Await.untilEquals("no container is left", Swarm.SOON, "", () -> host.docker("ps", "-aq").expect());
+                Await.untilEquals(
+                        "no container is left",
+                        Swarm.SOON,
+                        "",
+                        () -> host.docker("ps", "-aq").expect());
             }
         }
     }

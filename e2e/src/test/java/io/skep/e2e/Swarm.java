@@ -75,7 +75,8 @@ final class Swarm {
     /** Returns host name → "status availability manager-status", as the given manager tells. */
     Map<String, String> nodes(Host asked) {
         Map<String, String> nodes = new TreeMap<>();
-        for (String line : asked.docker("node", "ls", "--format", "{{.Hostname}} {{.Status}} {{.Availability}} {{.ManagerStatus}}")
+        for (String line : asked.docker(
+                        "node", "ls", "--format", "{{.Hostname}} {{.Status}} {{.Availability}} {{.ManagerStatus}}")
                 .lines()) {
             String[] words = line.strip().split(" ", 2);
             nodes.put(words[0], words[1].strip());
@@ -107,7 +108,14 @@ final class Swarm {
     /** Returns the running tasks of a service: "name node", sorted. */
     List<String> running(Host asked, String service) {
         return asked
-                .docker("service", "ps", service, "--filter", "desired-state=running", "--format", "{{.CurrentState}}|{{.Name}} {{.Node}}")
+                .docker(
+                        "service",
+                        "ps",
+                        service,
+                        "--filter",
+                        "desired-state=running",
+                        "--format",
+                        "{{.CurrentState}}|{{.Name}} {{.Node}}")
                 .lines()
                 .stream()
                 .filter(line -> line.startsWith("Running"))

@@ -11,7 +11,7 @@ import java.util.concurrent.TimeUnit;
 
 /** Runs commands of the machine and takes what they print. */
 final class Shell {
-    static final Duration COMMAND_TIMEOUT = Duration.ofSeconds(120);
+    static final Duration COMMAND_TIMEOUT = Duration.ofMinutes(2);
 
     private Shell() {}
 

@@ -10,7 +10,7 @@ import java.util.TreeMap;
 
 /** A cluster of the hosts of a lab, formed and asked with the docker CLI only. */
 final class Swarm {
-    static final Duration SOON = Duration.ofSeconds(60);
+    static final Duration SOON = Duration.ofMinutes(1);
 
     private final Lab lab;
     private final List<Host> managers = new ArrayList<>();

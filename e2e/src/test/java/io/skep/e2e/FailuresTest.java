@@ -8,7 +8,6 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
-import java.util.Map;
 import java.util.concurrent.atomic.AtomicBoolean;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
@@ -107,7 +106,7 @@ class FailuresTest {
         Await.until(
                 "the cut manager is shown as unreachable",
                 Swarm.SOON,
-                () -> swarm.nodes(other).get(leader.name()).endsWith("Unreachable"),
+                () -> swarm.node(other, leader).endsWith("Unreachable"),
                 () -> swarm.nodes(other).toString());
         assertThat(swarm.leader(other)).isNotSameAs(leader);
         assertThat(leader.docker("service", "create", "--detach", "--name", "lost", "bb:1")
@@ -117,7 +116,7 @@ class FailuresTest {
         Await.until(
                 "the mended manager is reachable",
                 Swarm.SOON,
-                () -> swarm.nodes(other).get(leader.name()).endsWith("Reachable"),
+                () -> swarm.node(other, leader).endsWith("Reachable"),
                 () -> swarm.nodes(other).toString());
         assertThat(leader.docker("service", "ls", "--format", "{{.Name}}").lines())
                 .contains("during-cut")
@@ -139,7 +138,7 @@ class FailuresTest {
                                 .count()
                         == 4,
                 () -> asked.docker("service", "ps", "steady").out());
-        assertThat(swarm.nodes(asked).get(dead.name())).startsWith("Down");
+        assertThat(swarm.node(asked, dead)).startsWith("Down");
         dead.powerOn();
         dead.restart();
         swarm.assertAllReady(asked);
@@ -171,7 +170,7 @@ class FailuresTest {
         Await.until(
                 "the node that left is down",
                 Swarm.SOON,
-                () -> swarm.nodes(manager).get(stranger.name()).startsWith("Down"),
+                () -> swarm.node(manager, stranger).startsWith("Down"),
                 () -> swarm.nodes(manager).toString());
         manager.docker("node", "rm", stranger.name()).expect();
         assertThat(swarm.nodes(manager)).doesNotContainKey(stranger.name());
@@ -255,12 +254,11 @@ class FailuresTest {
     @Test
     @Order(7)
     void everyManagerGetsAnotherAddress() {
-        Map<Integer, String> addresses = Map.of(1, "10.92.0.101", 2, "10.92.0.102", 3, "10.92.0.103");
         for (int i = 1; i <= 3; i++) {
             Host host = lab.host(i);
             host.stop();
-            host.readdress(addresses.get(i));
-            host.start(Engine.SKEP, "--swarm-advertise-addr", addresses.get(i));
+            host.readdress(lab.net() + ".10" + i);
+            host.start(Engine.SKEP, "--swarm-advertise-addr", lab.net() + ".10" + i);
             Host asked = host;
             Await.until(
                     "the manager is part of the quorum under its new address",
@@ -273,7 +271,7 @@ class FailuresTest {
                                     "{{.ManagerStatus.Addr}} {{.ManagerStatus.Reachability}}")
                             .out()
                             .strip()
-                            .equals(addresses.get(asked.number()) + ":2377 reachable"),
+                            .equals(lab.net() + ".10" + asked.number() + ":2377 reachable"),
                     () -> asked.docker("node", "inspect", "self", "--format", "{{json .ManagerStatus}}")
                             .toString());
         }

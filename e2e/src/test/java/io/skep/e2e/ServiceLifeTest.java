@@ -17,10 +17,10 @@ class ServiceLifeTest {
             Host second = swarm.managers().get(1);
             Host third = swarm.managers().get(2);
             swarm.assertAllReady(third);
-            assertThat(swarm.nodes(second).get(first.name())).endsWith("Leader");
-            assertThat(swarm.nodes(first).get(third.name())).endsWith("Reachable");
+            assertThat(swarm.node(second, first)).endsWith("Leader");
+            assertThat(swarm.node(first, third)).endsWith("Reachable");
             if (managers == Engine.SKEP) {
-                assertThat(swarm.nodes(first).get(second.name())).isEqualTo("Ready Drain Reachable");
+                assertThat(swarm.node(first, second)).isEqualTo("Ready Drain Reachable");
                 assertThat(first.docker("node", "inspect", "self", "--format", "{{.Status.Message}}")
                                 .expect())
                         .contains("engine");

@@ -84,6 +84,11 @@ final class Swarm {
         return nodes;
     }
 
+    /** Returns "status availability manager-status" of one host, or the empty string when it is not there. */
+    String node(Host asked, Host host) {
+        return nodes(asked).getOrDefault(host.name(), "");
+    }
+
     /** Returns the manager that leads, as the given manager tells. */
     Host leader(Host asked) {
         for (Map.Entry<String, String> node : nodes(asked).entrySet()) {

@@ -87,7 +87,8 @@ class ServiceLifeTest {
                     Duration.ofSeconds(20),
                     () -> third.docker("service", "ps", "--no-trunc", "--format", "{{.Error}}", "nowhere")
                             .out()
-                            .contains("no suitable node (scheduling constraints not satisfied on"),
+                            .contains("no suitable node (3 nodes not available for new tasks; scheduling"
+                                    + " constraints not satisfied on 2 nodes)"),
                     () -> third.docker("service", "ps", "--no-trunc", "nowhere").out());
 
             first.docker("service", "rm", "web", "everywhere", "pinned", "nowhere")

@@ -1,3 +1,4 @@
+/** The replicated log: a deterministic Raft core, its files, and the threads that run it. */
 @NullMarked
 package io.skep.raft;
 

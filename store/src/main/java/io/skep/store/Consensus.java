@@ -23,7 +23,9 @@ public interface Consensus extends AutoCloseable {
     void onLeadership(LeadershipListener listener);
 
     /**
-     * Appends an entry.
+     * Appends an entry. The bytes of entries that are proposed and not yet applied are bounded (32 MiB): a proposal
+     * beyond that fails with {@link NotLeaderException}, and since later ones must not be applied without it, this
+     * manager hands leadership over. Callers keep well below by waiting for former entries.
      *
      * @param term the term in which the caller believes to lead; another term fails with {@link NotLeaderException}
      * @return completed with the index of the entry once it is committed and applied here; fails with
@@ -43,14 +45,22 @@ public interface Consensus extends AutoCloseable {
 
     /**
      * Adds a manager, or gives a known one another address. A new one first receives the log, then gets a vote. Leader
-     * only, completes once committed.
+     * only, completes once the vote is committed; that never happens while the manager cannot be reached, so callers
+     * bound their wait. Asking again is harmless.
      */
     CompletableFuture<Void> putMember(String nodeId, String address);
 
-    /** Takes a manager out. Leader only; a leader that takes itself out hands over first. */
+    /**
+     * Takes a manager out. Leader only; a leader that takes itself out hands over and fails with
+     * {@link NotLeaderException}, for the next leader to be asked. Fails with {@link RefusedException} when the others
+     * that can be reached would be no majority.
+     */
     CompletableFuture<Void> removeMember(String nodeId);
 
-    /** Hands leadership to the most advanced other voter; completes when this manager no longer leads. */
+    /**
+     * Hands leadership to the most advanced other voter; completes when this manager no longer leads. Fails with
+     * {@link RefusedException} when there is none, or when it did not take over in time and this manager leads on.
+     */
     CompletableFuture<Void> transferLeadership();
 
     @Override
@@ -92,6 +102,13 @@ public interface Consensus extends AutoCloseable {
     /** Leadership was lost before the outcome was known: the entry may or may not become part of the log. */
     final class OutcomeUnknownException extends RuntimeException {
         public OutcomeUnknownException(String message) {
+            super(message);
+        }
+    }
+
+    /** The request cannot be done as things stand; nothing was changed. */
+    final class RefusedException extends RuntimeException {
+        public RefusedException(String message) {
             super(message);
         }
     }

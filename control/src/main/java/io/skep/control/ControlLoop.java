@@ -1,21 +1,39 @@
 package io.skep.control;
 
 import io.skep.store.ClusterState;
+import io.skep.store.Event;
 import io.skep.store.Transaction;
 import io.skep.wire.Command;
 import io.skep.wire.CommandResult;
 import java.time.Instant;
+import java.util.ArrayList;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * All decisions of a leader, one step at a time.
  *
  * <p>A leader makes one when it begins to lead, from the state it then has, and drops it when it stops. Each step runs
  * the commands that arrived and then every control loop on what changed, all into one transaction. What cannot be read
- * from the state (restart history, delays, live sessions) is kept here and rebuilt from the state by the constructor.
+ * from the state (live sessions) is kept here; all else that the loops remember is rebuilt from the state by the
+ * constructor.
+ *
+ * <p>Within a step the loops take turns until none of them changes anything: a service that is created leaves the step
+ * with tasks that are allocated and placed. Before each turn a loop has heard of every change so far. A step that
+ * throws leaves this object and its transaction unusable: make a new one from the last committed state. Not safe for
+ * use by several threads.
  */
 public final class ControlLoop {
+    /** Rounds after which a step ends although loops still change things; the next one follows at once. */
+    private static final int ROUNDS_MAX = 100;
+
+    private static final Logger LOG = LoggerFactory.getLogger(ControlLoop.class);
+
+    private final Handler handler;
+    private final List<Loop> loops;
+
     /**
      * What a command led to: a result or a refusal.
      *
@@ -40,15 +58,108 @@ public final class ControlLoop {
         }
     }
 
-    public ControlLoop(ClusterState state, Instant now, IdSource ids) {}
+    /** Carries out one command, or refuses it with a {@link CommandException}. */
+    @FunctionalInterface
+    interface Handler {
+        CommandResult handle(Transaction transaction, Instant now, Command command);
+    }
+
+    public ControlLoop(ClusterState state, Instant now, IdSource ids) {
+        this(
+                (transaction, at, command) -> {
+                    throw new CommandException(
+                            CommandException.Code.UNIMPLEMENTED,
+                            command.getKindCase() + " is not served by this version");
+                },
+                List.of());
+    }
+
+    ControlLoop(Handler handler, List<Loop> loops) {
+        this.handler = handler;
+        this.loops = List.copyOf(loops);
+    }
 
     /**
      * Runs the commands and all control loops.
      *
-     * @param transaction on the newest state, that of the transaction of the previous step; changes go into it
+     * @param transaction on the newest state, that of the transaction of the previous step; changes go into it. Changes
+     *     that it already holds are taken into account
      * @param now the time of the step; never before that of the step before
      */
     public Step step(Transaction transaction, Instant now, List<Command> commands) {
-        return new Step(List.of(), null);
+        List<Outcome> outcomes = new ArrayList<>(commands.size());
+        for (Command command : commands) {
+            outcomes.add(run(transaction, now, command));
+        }
+        return new Step(outcomes, settle(transaction, now) ? earliestWake() : now);
+    }
+
+    private Outcome run(Transaction transaction, Instant now, Command command) {
+        String requestId = command.getRequestId();
+        CommandResult known = requestId.isEmpty() ? null : transaction.state().outcome(requestId);
+        if (known != null) {
+            return new Outcome(requestId, known, null);
+        }
+        Transaction.Savepoint savepoint = transaction.savepoint();
+        try {
+            CommandResult result = handler.handle(transaction, now, command);
+            if (!requestId.isEmpty() && mustRunOnce(command)) {
+                transaction.answer(requestId, result);
+            }
+            return new Outcome(requestId, result, null);
+        } catch (CommandException refusal) {
+            transaction.rollBack(savepoint);
+            return new Outcome(requestId, null, refusal);
+        }
+    }
+
+    /** Returns whether a second run of the same command would do harm; reports just say again what is so. */
+    private static boolean mustRunOnce(Command command) {
+        return switch (command.getKindCase()) {
+            case REGISTER_NODE, REPORT_SESSIONS, REPORT_TASK_STATUS, COMPLETE_CERTIFICATE, KIND_NOT_SET -> false;
+            default -> true;
+        };
+    }
+
+    /** Gives the loops turns until there is nothing left to do; returns false when it had to stop before. */
+    private boolean settle(Transaction transaction, Instant now) {
+        int heard = 0;
+        for (int round = 0; round < ROUNDS_MAX; round++) {
+            int before = transaction.events().size();
+            for (Loop loop : loops) {
+                heard = deliver(transaction, heard);
+                loop.act(transaction, now);
+            }
+            heard = deliver(transaction, heard);
+            if (transaction.events().size() == before) {
+                return true;
+            }
+        }
+        LOG.error(
+                "The control loops do not come to rest: {} changes in one step",
+                transaction.events().size());
+        return false;
+    }
+
+    private int deliver(Transaction transaction, int heard) {
+        List<Event<?>> events = transaction.events();
+        int end = events.size();
+        for (int i = heard; i < end; i++) {
+            for (Loop loop : loops) {
+                loop.observe(events.get(i), transaction.state());
+            }
+        }
+        return end;
+    }
+
+    private @Nullable Instant earliestWake() {
+        Instant earliest = null;
+        for (Loop loop : loops) {
+            Instant wake = loop.nextWake();
+            if (wake != null && (earliest == null || wake.isBefore(earliest))) {
+                earliest = wake;
+            }
+        }
+        return earliest;
     }
 }

@@ -7,23 +7,24 @@ import java.time.Instant;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A part of the leader that keeps one aspect of the cluster as it should be.
+ * A part of the control loop that keeps one aspect of the state as it should be.
  *
- * <p>It sees each change exactly once, those it made itself included, and acts afterwards; this repeats until nobody
- * changes anything.
+ * <p>A loop hears of every change exactly once, in order, its own changes included, and before each of its turns. What
+ * it remembers between turns must follow from the state: its constructor reads it from there when a leader begins.
+ * Turns are repeated within a step until no loop changes anything, so a turn without news must change nothing.
  */
 interface Loop {
     /**
      * Takes note of a change.
      *
-     * @param state the state with all changes so far, so at least with this one
+     * @param state the state by now, which may hold later changes as well
      */
     void observe(Event<?> event, ClusterState state);
 
-    /** Changes what is to be changed now. */
+    /** Changes what must be changed. */
     void act(Transaction transaction, Instant now);
 
-    /** Returns when it must act again even if nothing changes, or null. */
+    /** Returns when this loop must have a turn at the latest, even if nothing happens, or null if only news matter. */
     @Nullable
     Instant nextWake();
 }

@@ -65,13 +65,10 @@ public final class ControlLoop {
     }
 
     public ControlLoop(ClusterState state, Instant now, IdSource ids) {
-        this(
-                (transaction, at, command) -> {
-                    throw new CommandException(
-                            CommandException.Code.UNIMPLEMENTED,
-                            command.getKindCase() + " is not served by this version");
-                },
-                List.of());
+        NodeLiveness liveness = new NodeLiveness(state, now);
+        this.handler = new CommandHandler(ids, liveness)::handle;
+        this.loops =
+                List.of(liveness, new Allocator(state), new TaskReaper(state), new NetworkKeyRotation(state, now, ids));
     }
 
     ControlLoop(Handler handler, List<Loop> loops) {

@@ -1,0 +1,4 @@
+@NullMarked
+package io.skep.certs;
+
+import org.jspecify.annotations.NullMarked;

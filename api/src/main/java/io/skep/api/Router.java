@@ -1,0 +1,142 @@
+package io.skep.api;
+
+import com.google.protobuf.ByteString;
+import io.netty.handler.codec.http.HttpHeaders;
+import io.netty.handler.codec.http.QueryStringDecoder;
+import io.skep.control.CommandException;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/** The endpoints of the API by method and path, and how versions and refusals are answered (engine-api 1). */
+final class Router {
+    private static final Logger LOG = LoggerFactory.getLogger(Router.class);
+    private static final Pattern VERSIONED = Pattern.compile("/v([0-9]+(?:\\.[0-9]+)?)(/.*)");
+    private static final Pattern PARAMETER = Pattern.compile("\\{([a-z]+)(\\.\\.\\.)?\\}");
+
+    private final Map<String, List<Route>> routesByHead = new HashMap<>();
+
+    /** Answers one kind of request. */
+    @FunctionalInterface
+    interface Endpoint {
+        Reply answer(Call call) throws Exception;
+    }
+
+    private record Route(String method, Pattern pattern, List<String> names, Endpoint endpoint) {}
+
+    /**
+     * Adds an endpoint.
+     *
+     * @param pattern a path whose parameters stand in braces: <code>{id}</code> takes one segment, <code>{name...}
+     *     </code> also several; the first segment is fixed
+     */
+    void add(String method, String pattern, Endpoint endpoint) {
+        StringBuilder regex = new StringBuilder();
+        List<String> names = new ArrayList<>();
+        Matcher matcher = PARAMETER.matcher(pattern);
+        int from = 0;
+        while (matcher.find()) {
+            regex.append(Pattern.quote(pattern.substring(from, matcher.start())));
+            regex.append(matcher.group(2) == null ? "([^/]+)" : "(.+)");
+            names.add(matcher.group(1));
+            from = matcher.end();
+        }
+        regex.append(Pattern.quote(pattern.substring(from)));
+        routesByHead
+                .computeIfAbsent(head(pattern), key -> new ArrayList<>())
+                .add(new Route(method, Pattern.compile(regex.toString()), List.copyOf(names), endpoint));
+    }
+
+    /** Answers a request; refusals and failures become replies too. */
+    Reply answer(String method, String uri, HttpHeaders headers, ByteString body) {
+        try {
+            return route(method, uri, headers, body);
+        } catch (ApiException e) {
+            return refusal(e.status(), e);
+        } catch (CommandException e) {
+            return Refusals.reply(e);
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            return Reply.error(503, "the engine is stopping");
+        } catch (Exception e) {
+            LOG.error("{} {} failed", method, pathOf(uri), e);
+            return Reply.error(500, "internal error: " + e);
+        }
+    }
+
+    private Reply route(String method, String uri, HttpHeaders headers, ByteString body) throws Exception {
+        String path;
+        Map<String, List<String>> query;
+        try {
+            QueryStringDecoder decoder = new QueryStringDecoder(uri);
+            path = decoder.path();
+            query = decoder.parameters();
+        } catch (IllegalArgumentException e) {
+            return Reply.error(400, "malformed request path: " + e.getMessage());
+        }
+        ApiVersion version = ApiVersion.NEWEST;
+        Matcher versioned = VERSIONED.matcher(path);
+        if (versioned.matches()) {
+            try {
+                version = ApiVersion.parse(versioned.group(1));
+            } catch (NumberFormatException e) {
+                return pageNotFound();
+            }
+            path = versioned.group(2);
+        }
+        if (method.equals("OPTIONS")) {
+            return Reply.empty(200);
+        }
+        for (Route route : routesByHead.getOrDefault(head(path), List.of())) {
+            Matcher matcher = route.pattern.matcher(path);
+            if (route.method.equals(method) && matcher.matches()) {
+                requireSupported(version);
+                Map<String, String> parameters = new LinkedHashMap<>();
+                for (int i = 0; i < route.names.size(); i++) {
+                    parameters.put(route.names.get(i), matcher.group(i + 1));
+                }
+                return route.endpoint.answer(new Call(method, version, parameters, query, headers, body));
+            }
+        }
+        return pageNotFound();
+    }
+
+    private static void requireSupported(ApiVersion version) {
+        if (version.compareTo(ApiVersion.OLDEST) < 0) {
+            throw new ApiException(
+                    400,
+                    "client version " + version + " is too old. Minimum supported API version is " + ApiVersion.OLDEST
+                            + ", please upgrade your client to a newer version");
+        }
+        if (version.compareTo(ApiVersion.NEWEST) > 0) {
+            throw new ApiException(
+                    400,
+                    "client version " + version + " is too new. Maximum supported API version is " + ApiVersion.NEWEST);
+        }
+    }
+
+    private static Reply refusal(int status, ApiException e) {
+        String message = e.getMessage();
+        return Reply.error(status, message == null ? "" : message);
+    }
+
+    private static Reply pageNotFound() {
+        return Reply.error(404, "page not found");
+    }
+
+    private static String pathOf(String uri) {
+        int query = uri.indexOf('?');
+        return query < 0 ? uri : uri.substring(0, query);
+    }
+
+    private static String head(String path) {
+        int end = path.indexOf('/', 1);
+        return end < 0 ? path : path.substring(0, end);
+    }
+}

@@ -1,0 +1,4 @@
+@NullMarked
+package io.skep.control;
+
+import org.jspecify.annotations.NullMarked;

@@ -1,0 +1,120 @@
+package io.skep.daemon.config;
+
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+
+/**
+ * All that skepd can be told, checked and complete; see docs/configuration.md for what each means.
+ *
+ * @param pidFile none when {@code --pidfile ""} asks for none
+ * @param socketGroup group that owns the unix sockets
+ * @param groupChosen whether somebody named the group, so that its absence is a mistake rather than a difference of
+ *     machines
+ * @param labels in the order given
+ * @param shutdownTimeout none waits without limit
+ * @param containerd containerd's socket, or empty
+ * @param cgroupParent parent of the containers' cgroups, or empty
+ */
+public record Configuration(
+        List<Host> hosts,
+        String socketGroup,
+        boolean groupChosen,
+        Tls tls,
+        boolean insecurePlainTcp,
+        Path dataRoot,
+        Path execRoot,
+        Optional<Path> pidFile,
+        Map<String, String> labels,
+        List<GenericResource> nodeGenericResources,
+        List<AddressPool> defaultAddressPools,
+        Swarm swarm,
+        Log log,
+        Optional<Endpoint> metricsAddress,
+        Optional<Duration> shutdownTimeout,
+        String containerd,
+        String cgroupParent) {
+
+    public Configuration {
+        hosts = List.copyOf(hosts);
+        nodeGenericResources = List.copyOf(nodeGenericResources);
+        defaultAddressPools = List.copyOf(defaultAddressPools);
+    }
+
+    /** How {@code tcp://} is secured. */
+    public enum TlsMode {
+        /** No TLS: whoever connects has full control. */
+        OFF,
+        /** The server proves who it is, clients do not. */
+        SERVER,
+        /** Both do. */
+        MUTUAL
+    }
+
+    /** The files are used only when the mode asks for them. */
+    public record Tls(TlsMode mode, Path caCertificates, Path certificate, Path key) {}
+
+    /**
+     * How this node meets its swarm.
+     *
+     * @param defaultAdvertiseAddress an address or the name of an interface, or empty
+     * @param managers further addresses of managers
+     */
+    public record Swarm(String defaultAdvertiseAddress, List<Endpoint> managers) {
+        public Swarm {
+            managers = List.copyOf(managers);
+        }
+    }
+
+    /** Levels from the most to the least talkative; the daemon itself never logs above error. */
+    public enum LogLevel {
+        TRACE,
+        DEBUG,
+        INFO,
+        WARN,
+        ERROR
+    }
+
+    public enum LogFormat {
+        TEXT,
+        JSON
+    }
+
+    /**
+     * What is logged.
+     *
+     * @param level after {@code debug} had its say
+     */
+    public record Log(LogLevel level, LogFormat format) {}
+
+    /**
+     * An address with a port.
+     *
+     * @param address a name or an IP address without brackets
+     */
+    public record Endpoint(String address, int port) {
+        @Override
+        public String toString() {
+            return (address.contains(":") ? "[" + address + "]" : address) + ":" + port;
+        }
+    }
+
+    /** A resource of this node that services can reserve: an amount, or one of several named pieces. */
+    public sealed interface GenericResource {
+        String kind();
+
+        record Amount(String kind, long value) implements GenericResource {}
+
+        record Named(String kind, String value) implements GenericResource {}
+    }
+
+    /**
+     * A range that subnets are cut from.
+     *
+     * @param base in CIDR notation
+     * @param size prefix length of the subnets taken from it
+     */
+    public record AddressPool(String base, int size) {}
+}

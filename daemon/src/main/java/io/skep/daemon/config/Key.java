@@ -1,0 +1,148 @@
+package io.skep.daemon.config;
+
+/**
+ * A key of the configuration file together with its flags: the one table from which the file, the command line, the
+ * explanation and the check of the documentation are made.
+ */
+enum Key {
+    HOSTS(
+            "hosts",
+            "-H",
+            "--host",
+            Type.STRINGS,
+            "ADDRESS",
+            "where to serve the API: unix://PATH, tcp://HOST:PORT, fd:// (systemd's sockets), fd://NAME, fd://NUMBER"),
+    GROUP("group", "-G", "--group", Type.STRING, "GROUP", "group that may use the unix sockets"),
+    TLS("tls", "", "--tls", Type.BOOLEAN, "", "serve tcp:// with TLS; implied by tlsverify"),
+    TLSVERIFY(
+            "tlsverify",
+            "",
+            "--tlsverify",
+            Type.BOOLEAN,
+            "",
+            "serve tcp:// with TLS and only to clients with a certificate of tlscacert"),
+    TLSCACERT("tlscacert", "", "--tlscacert", Type.STRING, "FILE", "CA certificates that vouch for clients (PEM)"),
+    TLSCERT("tlscert", "", "--tlscert", Type.STRING, "FILE", "the server's certificate and its chain (PEM)"),
+    TLSKEY("tlskey", "", "--tlskey", Type.STRING, "FILE", "the server's private key (PEM)"),
+    INSECURE_PLAIN_TCP(
+            "insecure-plain-tcp",
+            "",
+            "--insecure-plain-tcp",
+            Type.BOOLEAN,
+            "",
+            "allow tcp:// beyond this machine without client certificates: whoever reaches it controls the cluster"),
+    DATA_ROOT("data-root", "", "--data-root", Type.STRING, "FOLDER", "where the state lives"),
+    EXEC_ROOT("exec-root", "", "--exec-root", Type.STRING, "FOLDER", "where files live that a reboot may remove"),
+    PIDFILE("pidfile", "-p", "--pidfile", Type.STRING, "FILE", "where to write the process id"),
+    LABELS("labels", "", "--label", Type.STRINGS, "KEY=VALUE", "labels of this engine, usable in constraints"),
+    NODE_GENERIC_RESOURCES(
+            "node-generic-resources",
+            "",
+            "--node-generic-resource",
+            Type.STRINGS,
+            "KIND=VALUE",
+            "resources that services can reserve: KIND=NUMBER, or KIND=NAME once for each"),
+    DEFAULT_ADDRESS_POOLS(
+            "default-address-pools",
+            "",
+            "--default-address-pool",
+            Type.POOLS,
+            "base=CIDR,size=BITS",
+            "pools from which this engine's own networks take subnets"),
+    SWARM_DEFAULT_ADVERTISE_ADDR(
+            "swarm-default-advertise-addr",
+            "",
+            "--swarm-default-advertise-addr",
+            Type.STRING,
+            "ADDRESS|INTERFACE",
+            "address to advertise to the swarm when swarm init or join names none"),
+    SWARM_MANAGERS(
+            "swarm-managers",
+            "",
+            "--swarm-manager",
+            Type.STRINGS,
+            "HOST:PORT",
+            "where managers of this node's swarm may be found besides the addresses it knows"),
+    DEBUG("debug", "-D", "--debug", Type.BOOLEAN, "", "log as log-level debug does"),
+    LOG_LEVEL(
+            "log-level",
+            "-l",
+            "--log-level",
+            Type.STRING,
+            "LEVEL",
+            "least severe messages to log: trace, debug, info, warn, error, fatal"),
+    LOG_FORMAT("log-format", "", "--log-format", Type.STRING, "FORMAT", "text or json"),
+    RAW_LOGS(
+            "raw-logs",
+            "",
+            "--raw-logs",
+            Type.BOOLEAN,
+            "",
+            "full times and no colours in the log, which is what Skep always writes"),
+    METRICS_ADDR("metrics-addr", "", "--metrics-addr", Type.STRING, "HOST:PORT", "where to serve /metrics"),
+    SHUTDOWN_TIMEOUT(
+            "shutdown-timeout",
+            "",
+            "--shutdown-timeout",
+            Type.INTEGER,
+            "SECONDS",
+            "how long a stop may take before it is forced; -1 waits without limit"),
+    CONTAINERD(
+            "containerd",
+            "",
+            "--containerd",
+            Type.STRING,
+            "ADDRESS",
+            "containerd's socket; without effect while this node runs no containers"),
+    CGROUP_PARENT(
+            "cgroup-parent",
+            "",
+            "--cgroup-parent",
+            Type.STRING,
+            "CGROUP",
+            "parent of the containers' cgroups; without effect while this node runs no containers");
+
+    /** The type of a value in the file. */
+    enum Type {
+        STRING("a string"),
+        BOOLEAN("a boolean"),
+        INTEGER("a whole number"),
+        STRINGS("an array of strings"),
+        POOLS("an array of {\"base\": CIDR, \"size\": BITS}");
+
+        final String description;
+
+        Type(String description) {
+            this.description = description;
+        }
+    }
+
+    final String key;
+    /** The flag's short form, or empty. */
+    final String shortFlag;
+
+    final String flag;
+    final Type type;
+    /** Stands for the value in the help; empty for a boolean. */
+    final String placeholder;
+
+    final String description;
+
+    Key(String key, String shortFlag, String flag, Type type, String placeholder, String description) {
+        this.key = key;
+        this.shortFlag = shortFlag;
+        this.flag = flag;
+        this.type = type;
+        this.placeholder = placeholder;
+        this.description = description;
+    }
+
+    /** Whether values from several places add up instead of replacing each other. */
+    boolean isList() {
+        return type == Type.STRINGS || type == Type.POOLS;
+    }
+
+    String[] flags() {
+        return shortFlag.isEmpty() ? new String[] {flag} : new String[] {shortFlag, flag};
+    }
+}

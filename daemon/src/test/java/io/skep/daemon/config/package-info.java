@@ -1,0 +1,4 @@
+@NullMarked
+package io.skep.daemon.config;
+
+import org.jspecify.annotations.NullMarked;

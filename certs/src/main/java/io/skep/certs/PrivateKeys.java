@@ -29,6 +29,7 @@ import javax.crypto.SecretKeyFactory;
 import javax.crypto.spec.IvParameterSpec;
 import javax.crypto.spec.PBEKeySpec;
 import javax.crypto.spec.PBEParameterSpec;
+import org.bouncycastle.asn1.ASN1Primitive;
 import org.bouncycastle.asn1.DERNull;
 import org.bouncycastle.asn1.edec.EdECObjectIdentifiers;
 import org.bouncycastle.asn1.pkcs.PKCSObjectIdentifiers;
@@ -38,8 +39,7 @@ import org.bouncycastle.asn1.sec.ECPrivateKey;
 import org.bouncycastle.asn1.x509.AlgorithmIdentifier;
 import org.bouncycastle.asn1.x9.X9ObjectIdentifiers;
 import org.bouncycastle.openssl.PEMException;
-import org.bouncycastle.openssl.jcajce.JcePEMDecryptorProviderBuilder;
-import org.bouncycastle.operator.OperatorCreationException;
+import org.bouncycastle.openssl.bc.BcPEMDecryptorProvider;
 import org.jspecify.annotations.Nullable;
 
 /** The forms of private keys that stand in PEM files, those that openssl writes among them. */
@@ -92,10 +92,16 @@ final class PrivateKeys {
                     secret,
                     new PBEParameterSpec(salt, PASSPHRASE_ROUNDS, new IvParameterSpec(iv)));
             byte[] encrypted = cipher.doFinal(key.getEncoded());
-            AlgorithmParameters parameters = cipher.getParameters();
             spec.clearPassword();
-            return new Pem(Pem.ENCRYPTED_PRIVATE_KEY, new EncryptedPrivateKeyInfo(parameters, encrypted).getEncoded())
-                    .encode();
+            // The JDK's own class for this structure does not know the identifier of its own algorithm.
+            byte[] info = new org.bouncycastle.asn1.pkcs.EncryptedPrivateKeyInfo(
+                            new AlgorithmIdentifier(
+                                    PKCSObjectIdentifiers.id_PBES2,
+                                    ASN1Primitive.fromByteArray(
+                                            cipher.getParameters().getEncoded())),
+                            encrypted)
+                    .getEncoded();
+            return new Pem(Pem.ENCRYPTED_PRIVATE_KEY, info).encode();
         } catch (GeneralSecurityException | IOException e) {
             throw new IllegalStateException("cannot encrypt a private key", e);
         }
@@ -174,11 +180,10 @@ final class PrivateKeys {
             throw new CredentialException(what + ": the header DEK-Info is damaged");
         }
         try {
-            return new JcePEMDecryptorProviderBuilder()
-                    .build(passphrase)
+            return new BcPEMDecryptorProvider(passphrase)
                     .get(info[0])
                     .decrypt(content, HexFormat.of().parseHex(info[1]));
-        } catch (PEMException | OperatorCreationException e) {
+        } catch (PEMException e) {
             throw new CredentialException(what + " cannot be decrypted: the passphrase is wrong", e);
         }
     }

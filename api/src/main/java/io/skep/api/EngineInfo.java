@@ -2,6 +2,7 @@ package io.skep.api;
 
 import java.nio.file.Path;
 import java.util.List;
+import java.util.function.BooleanSupplier;
 import java.util.function.Supplier;
 
 /**
@@ -13,8 +14,8 @@ import java.util.function.Supplier;
  * @param commit commit it was built from, or empty
  * @param buildTime RFC 3339, or empty
  * @param dataRoot where the daemon keeps its data
- * @param labels {@code name=value} as configured
- * @param debug whether debug logging is on
+ * @param labels {@code name=value} as configured; asked each time, as the configuration can be reloaded
+ * @param debug whether debug logging is on; asked each time
  * @param warnings asked at each {@code docker info}, such as certificates about to expire
  */
 public record EngineInfo(
@@ -24,10 +25,6 @@ public record EngineInfo(
         String commit,
         String buildTime,
         Path dataRoot,
-        List<String> labels,
-        boolean debug,
-        Supplier<List<String>> warnings) {
-    public EngineInfo {
-        labels = List.copyOf(labels);
-    }
-}
+        Supplier<List<String>> labels,
+        BooleanSupplier debug,
+        Supplier<List<String>> warnings) {}

@@ -98,7 +98,7 @@ final class SystemEndpoints {
             out.flag("BridgeNfIptables", true);
             out.flag("BridgeNfIp6tables", true);
         }
-        out.flag("Debug", engine.debug());
+        out.flag("Debug", engine.debug().getAsBoolean());
         out.number("NFd", 0);
         out.flag("OomKillDisable", false);
         out.number("NGoroutines", 0);
@@ -130,7 +130,7 @@ final class SystemEndpoints {
         out.text("HttpsProxy", "");
         out.text("NoProxy", "");
         out.text("Name", engine.hostname());
-        out.texts("Labels", engine.labels());
+        out.texts("Labels", engine.labels().get());
         out.flag("ExperimentalBuild", false);
         out.text("ServerVersion", engine.version());
         out.object("Runtimes", runtimes -> {});

@@ -44,7 +44,7 @@ class ApiServerTest {
 
     static EngineInfo engine(Path folder) {
         return new EngineInfo(
-                "ID", "board", "0.1.0", "abc", "", folder, List.of("a=b"), false, () -> List.of("careful"));
+                "ID", "board", "0.1.0", "abc", "", folder, () -> List.of("a=b"), () -> false, () -> List.of("careful"));
     }
 
     @Test

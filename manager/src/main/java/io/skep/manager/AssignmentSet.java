@@ -86,7 +86,9 @@ final class AssignmentSet {
                 return;
             }
         }
-        changes.put("task " + task.getId(), change(AssignmentAction.UPDATE, Assignment.newBuilder().setTask(task)));
+        changes.put(
+                "task " + task.getId(),
+                change(AssignmentAction.UPDATE, Assignment.newBuilder().setTask(task)));
     }
 
     private void remove(String taskId, Map<String, AssignmentChange> changes) {
@@ -105,9 +107,11 @@ final class AssignmentSet {
     private void use(ClusterState state, Task task, Map<String, AssignmentChange> changes) {
         for (String id : secretIds(task)) {
             Secret secret = state.secrets().get(id);
-            if (secret != null && usersOfSecret.computeIfAbsent(id, key -> new HashSet<>()).add(task.getId())) {
+            if (secret != null
+                    && usersOfSecret.computeIfAbsent(id, key -> new HashSet<>()).add(task.getId())) {
                 changes.put(
-                        "secret " + id, change(AssignmentAction.UPDATE, Assignment.newBuilder().setSecret(secret)));
+                        "secret " + id,
+                        change(AssignmentAction.UPDATE, Assignment.newBuilder().setSecret(secret)));
             }
         }
         for (String id : configIds(task)) {
@@ -119,7 +123,8 @@ final class AssignmentSet {
             users.add(task.getId());
             if (users.size() == 1) {
                 changes.put(
-                        "config " + id, change(AssignmentAction.UPDATE, Assignment.newBuilder().setConfig(config)));
+                        "config " + id,
+                        change(AssignmentAction.UPDATE, Assignment.newBuilder().setConfig(config)));
             }
         }
     }
@@ -131,7 +136,8 @@ final class AssignmentSet {
                         "secret " + id,
                         change(
                                 AssignmentAction.REMOVE,
-                                Assignment.newBuilder().setSecret(Secret.newBuilder().setId(id))));
+                                Assignment.newBuilder()
+                                        .setSecret(Secret.newBuilder().setId(id))));
             }
         }
         for (String id : configIds(task)) {
@@ -140,7 +146,8 @@ final class AssignmentSet {
                         "config " + id,
                         change(
                                 AssignmentAction.REMOVE,
-                                Assignment.newBuilder().setConfig(Config.newBuilder().setId(id))));
+                                Assignment.newBuilder()
+                                        .setConfig(Config.newBuilder().setId(id))));
             }
         }
     }

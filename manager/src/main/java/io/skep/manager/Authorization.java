@@ -33,8 +33,8 @@ import org.slf4j.LoggerFactory;
  * Decides which callers may call which method (swarm-wire 1.5).
  *
  * <p>TLS has verified the certificate, if the caller showed one. What remains is whether its role may call the method,
- * whether the node was removed, and whether the certificate is one of this cluster: an old root may have signed for two.
- * A method that is not listed here is for managers only.
+ * whether the node was removed, and whether the certificate is one of this cluster: an old root may have signed for
+ * two. A method that is not listed here is for managers only.
  */
 final class Authorization extends ServerTransportFilter implements ServerInterceptor {
     private static final Logger LOG = LoggerFactory.getLogger(Authorization.class);

@@ -21,6 +21,7 @@ import io.skep.wire.ExecuteRequest;
 import io.skep.wire.ExecuteResponse;
 import io.skep.wire.LeaderGrpc;
 import java.time.Duration;
+import java.util.Objects;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
@@ -169,7 +170,8 @@ final class CommandRouter {
                 call,
                 new FutureCallback<>() {
                     @Override
-                    public void onSuccess(ExecuteResponse response) {
+                    public void onSuccess(@Nullable ExecuteResponse answered) {
+                        ExecuteResponse response = Objects.requireNonNull(answered);
                         answer.complete(new Executed(response.getResult(), response.getVersion()));
                     }
 
@@ -181,7 +183,7 @@ final class CommandRouter {
                     }
                 },
                 MoreExecutors.directExecutor());
-        answer.whenComplete((executed, failure) -> {
+        var _ = answer.whenComplete((executed, failure) -> {
             if (answer.isCancelled()) {
                 call.cancel(true);
             }

@@ -174,7 +174,7 @@ final class Dispatcher implements AutoCloseable {
 
     private void expireLater(NodeSession session, long delayNanos) {
         try {
-            timer.schedule(() -> expire(session), delayNanos, TimeUnit.NANOSECONDS);
+            var _ = timer.schedule(() -> expire(session), delayNanos, TimeUnit.NANOSECONDS);
         } catch (RejectedExecutionException e) {
             LOG.debug("stopping: sessions end anyway");
         }

@@ -102,15 +102,16 @@ final class DispatcherService extends DispatcherGrpc.DispatcherImplBase {
         ServerCallStreamObserver<AssignmentsMessage> stream = (ServerCallStreamObserver<AssignmentsMessage>) response;
         stream.setOnCancelHandler(() -> {});
         try {
-            dispatcher.require(Caller.current().nodeId(), request.getSessionId()).openAssignments(stream);
+            dispatcher
+                    .require(Caller.current().nodeId(), request.getSessionId())
+                    .openAssignments(stream);
         } catch (StatusRuntimeException e) {
             response.onError(e);
         }
     }
 
     @Override
-    public void updateTaskStatus(
-            UpdateTaskStatusRequest request, StreamObserver<UpdateTaskStatusResponse> response) {
+    public void updateTaskStatus(UpdateTaskStatusRequest request, StreamObserver<UpdateTaskStatusResponse> response) {
         String nodeId = Caller.current().nodeId();
         try {
             NodeSession session = dispatcher.require(nodeId, request.getSessionId());

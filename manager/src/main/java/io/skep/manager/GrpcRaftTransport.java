@@ -75,7 +75,9 @@ final class GrpcRaftTransport extends RaftGrpc.RaftImplBase implements RaftTrans
         out.setOnReadyHandler(stream::flush);
         out.setOnCancelHandler(() -> peer.broken(stream, "the peer closed the connection"));
         if (stopped) {
-            out.onError(Status.UNAVAILABLE.withDescription("this manager is stopping").asRuntimeException());
+            out.onError(Status.UNAVAILABLE
+                    .withDescription("this manager is stopping")
+                    .asRuntimeException());
         } else {
             peer.opened(stream);
         }

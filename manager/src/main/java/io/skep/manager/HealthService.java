@@ -17,12 +17,11 @@ final class HealthService extends HealthGrpc.HealthImplBase {
 
     @Override
     public void check(HealthCheckRequest request, StreamObserver<HealthCheckResponse> response) {
-        ServingStatus status =
-                switch (request.getService()) {
-                    case "", "ControlAPI" -> ServingStatus.SERVING;
-                    case "Raft" -> knowsLeader.getAsBoolean() ? ServingStatus.SERVING : ServingStatus.NOT_SERVING;
-                    default -> ServingStatus.UNKNOWN;
-                };
+        ServingStatus status = switch (request.getService()) {
+            case "", "ControlAPI" -> ServingStatus.SERVING;
+            case "Raft" -> knowsLeader.getAsBoolean() ? ServingStatus.SERVING : ServingStatus.NOT_SERVING;
+            default -> ServingStatus.UNKNOWN;
+        };
         response.onNext(HealthCheckResponse.newBuilder().setStatus(status).build());
         response.onCompleted();
     }

@@ -73,7 +73,10 @@ final class LeaderRuntime implements AutoCloseable {
 
     private record Pending(Command command, CompletableFuture<Executed> answer) {}
 
-    private record Answer(Pending pending, @Nullable Executed executed, @Nullable CommandException refusal) {
+    private record Answer(
+            Pending pending,
+            @Nullable Executed executed,
+            @Nullable CommandException refusal) {
         void give() {
             if (refusal != null) {
                 pending.answer().completeExceptionally(refusal);
@@ -88,7 +91,10 @@ final class LeaderRuntime implements AutoCloseable {
         final ControlLoop loop;
         ClusterState head;
         Instant last;
-        @Nullable Instant nextWake;
+
+        @Nullable
+        Instant nextWake;
+
         CompletableFuture<Void> committed = CompletableFuture.completedFuture(null);
 
         Reign(long term, ControlLoop loop, ClusterState head, Instant now) {
@@ -234,8 +240,7 @@ final class LeaderRuntime implements AutoCloseable {
             changed = consensus.putMember(nodeId, change.getAddress());
         }
         return changed.thenApply(done -> new Executed(
-                CommandResult.newBuilder().setId(nodeId).build(),
-                store.state().version()));
+                CommandResult.newBuilder().setId(nodeId).build(), store.state().version()));
     }
 
     /** Refuses a demotion after which those managers that are there would be no majority (swarm-wire 8.5). */
@@ -432,14 +437,12 @@ final class LeaderRuntime implements AutoCloseable {
             CommandResult result = outcome.result();
             answers.add(new Answer(
                     commands.get(i),
-                    result == null
-                            ? null
-                            : new Executed(refreshed(result, current.head), current.head.version()),
+                    result == null ? null : new Executed(refreshed(result, current.head), current.head.version()),
                     outcome.refusal()));
         }
         if (transaction.isEmpty()) {
             // The answers may rest on entries that are still on their way.
-            current.committed.whenComplete((done, failure) -> finish(answers, failure));
+            var _ = current.committed.whenComplete((done, failure) -> finish(answers, failure));
             return;
         }
         LogEntry entry = LogEntry.newBuilder()
@@ -481,7 +484,9 @@ final class LeaderRuntime implements AutoCloseable {
         }
     }
 
-    /** Returns the object of a result as it is at the end of its step, in which the control loops changed it further. */
+    /**
+     * Returns the object of a result as it is at the end of its step, in which the control loops changed it further.
+     */
     private static CommandResult refreshed(CommandResult result, ClusterState state) {
         CommandResult.Builder fresh = result.toBuilder();
         switch (result.getKindCase()) {
@@ -539,7 +544,8 @@ final class LeaderRuntime implements AutoCloseable {
             return;
         }
         if (node.getSpec().getDesiredRole() == NodeRole.MANAGER) {
-            transaction.put(Kind.NODE, node.toBuilder().setRole(NodeRole.MANAGER).build());
+            transaction.put(
+                    Kind.NODE, node.toBuilder().setRole(NodeRole.MANAGER).build());
             return;
         }
         boolean member = false;
@@ -559,17 +565,17 @@ final class LeaderRuntime implements AutoCloseable {
             lock.unlock();
         }
         // The leader that is demoted hands over; the next leader takes it out.
-        CompletableFuture<Void> removed = nodeId.equals(consensus.selfId())
-                ? consensus.transferLeadership()
-                : consensus.removeMember(nodeId);
-        removed.whenComplete((done, failure) -> {
+        var _ = consensus.removeMember(nodeId).whenComplete((done, failure) -> {
             lock.lock();
             try {
                 removals.remove(nodeId);
                 if (failure == null) {
                     roleChanges.add(nodeId);
                 } else {
-                    LOG.warn("manager {} is to be a worker, but cannot be taken out yet: {}", nodeId, failure.toString());
+                    LOG.warn(
+                            "manager {} is to be a worker, but cannot be taken out yet: {}",
+                            nodeId,
+                            failure.toString());
                     roleRetry = clock.instant().plus(RETRY);
                 }
                 work.signal();

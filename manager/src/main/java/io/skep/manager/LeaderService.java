@@ -37,10 +37,7 @@ final class LeaderService extends LeaderGrpc.LeaderImplBase {
         public <Q, A> ServerCall.Listener<Q> interceptCall(
                 ServerCall<Q, A> call, Metadata headers, ServerCallHandler<Q, A> next) {
             return Contexts.interceptCall(
-                    Context.current().withValue(IS_FORWARDED, headers.containsKey(FORWARDED_KEY)),
-                    call,
-                    headers,
-                    next);
+                    Context.current().withValue(IS_FORWARDED, headers.containsKey(FORWARDED_KEY)), call, headers, next);
         }
     };
 
@@ -83,7 +80,9 @@ final class LeaderService extends LeaderGrpc.LeaderImplBase {
                     .asRuntimeException(trailers));
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
-            response.onError(Status.UNAVAILABLE.withDescription("this manager is stopping").asRuntimeException());
+            response.onError(Status.UNAVAILABLE
+                    .withDescription("this manager is stopping")
+                    .asRuntimeException());
         }
     }
 }

@@ -1,9 +1,9 @@
 package io.skep.manager;
 
+import io.grpc.Metadata;
 import io.grpc.Server;
 import io.grpc.ServerCall;
 import io.grpc.ServerCallExecutorSupplier;
-import io.grpc.Metadata;
 import io.grpc.netty.NettyServerBuilder;
 import io.netty.channel.EventLoopGroup;
 import io.netty.channel.MultiThreadIoEventLoopGroup;
@@ -107,8 +107,7 @@ public final class Manager implements ClusterAccess, AutoCloseable {
         this.signer = new CertificateSigner(store, runtime, ids, clock);
         this.sessionReports = new SessionReports(self.nodeId(), router, ids, this::liveNodes);
         this.dispatcher = new Dispatcher(store, () -> managers, ids, executor, timer, sessionReports);
-        StatusReports statuses =
-                new StatusReports(self.nodeId(), router, ids, executor, timer, dispatcher::drop);
+        StatusReports statuses = new StatusReports(self.nodeId(), router, ids, executor, timer, dispatcher::drop);
         Authorization authorization = new Authorization(self.clusterId(), store::state);
         this.server = NettyServerBuilder.forAddress(settings.listenAddress())
                 .channelType(NioServerSocketChannel.class)
@@ -178,7 +177,7 @@ public final class Manager implements ClusterAccess, AutoCloseable {
                 case Start.ForceNewCluster force -> RaftConsensus.forceNewCluster(raft, transport, store);
             };
         } catch (IOException | RuntimeException e) {
-            eventLoops.shutdownGracefully(0, 1, TimeUnit.SECONDS);
+            var _ = eventLoops.shutdownGracefully(0, 1, TimeUnit.SECONDS);
             timer.shutdownNow();
             executor.shutdownNow();
             throw e;
@@ -197,8 +196,7 @@ public final class Manager implements ClusterAccess, AutoCloseable {
         consensus.onLeadership(this::leadershipChanged);
         leadershipChanged(consensus.leadership());
         sessionReports.start();
-        timer.scheduleWithFixedDelay(
-                this::checkManagers, 0, MEMBERS_CHECK.toMillis(), TimeUnit.MILLISECONDS);
+        var _ = timer.scheduleWithFixedDelay(this::checkManagers, 0, MEMBERS_CHECK.toMillis(), TimeUnit.MILLISECONDS);
         executor.execute(this::becomeReady);
     }
 
@@ -246,9 +244,8 @@ public final class Manager implements ClusterAccess, AutoCloseable {
     private Command tellManager() {
         return Command.newBuilder()
                 .setRequestId(ids.nextId())
-                .setChangeManager(ChangeManager.newBuilder()
-                        .setNodeId(self.nodeId())
-                        .setAddress(settings.advertiseAddress()))
+                .setChangeManager(
+                        ChangeManager.newBuilder().setNodeId(self.nodeId()).setAddress(settings.advertiseAddress()))
                 .build();
     }
 
@@ -459,9 +456,7 @@ public final class Manager implements ClusterAccess, AutoCloseable {
     private final class RaftOnEventLoop implements ServerCallExecutorSupplier {
         @Override
         public <Q, A> @Nullable Executor getExecutor(ServerCall<Q, A> call, Metadata headers) {
-            return RaftGrpc.SERVICE_NAME.equals(call.getMethodDescriptor().getServiceName())
-                    ? Runnable::run
-                    : executor;
+            return RaftGrpc.SERVICE_NAME.equals(call.getMethodDescriptor().getServiceName()) ? Runnable::run : executor;
         }
     }
 }

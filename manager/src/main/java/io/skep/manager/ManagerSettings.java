@@ -65,8 +65,8 @@ public record ManagerSettings(
         record Bootstrap(InitCluster cluster) implements Start {}
 
         /**
-         * A new manager of a cluster that runs. It asks to be a member until it is one; after that, and after a restart,
-         * it goes on by itself.
+         * A new manager of a cluster that runs. It asks to be a member until it is one; after that, and after a
+         * restart, it goes on by itself.
          *
          * @param addresses host:port of managers to ask, one after the other
          */

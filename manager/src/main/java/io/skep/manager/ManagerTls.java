@@ -19,8 +19,7 @@ final class ManagerTls {
     /** Callers may show no certificate, but one that they show must be good. */
     static SslContext server(TlsIdentity identity) {
         try {
-            return GrpcSslContexts.configure(
-                            SslContextBuilder.forServer(identity.keyManager()), SslProvider.JDK)
+            return GrpcSslContexts.configure(SslContextBuilder.forServer(identity.keyManager()), SslProvider.JDK)
                     .trustManager(identity.clientTrust())
                     .clientAuth(ClientAuth.OPTIONAL)
                     .protocols(VERSIONS)

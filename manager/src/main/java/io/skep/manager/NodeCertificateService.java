@@ -8,9 +8,9 @@ import io.skep.control.IdSource;
 import io.skep.store.ClusterState;
 import io.skep.wire.Command;
 import io.skep.wire.CommandResult;
+import io.skep.wire.IssuanceStatus;
 import io.skep.wire.IssueNodeCertificateRequest;
 import io.skep.wire.IssueNodeCertificateResponse;
-import io.skep.wire.IssuanceStatus;
 import io.skep.wire.Node;
 import io.skep.wire.NodeCAGrpc;
 import io.skep.wire.NodeCertificateStatusRequest;
@@ -65,9 +65,8 @@ final class NodeCertificateService extends NodeCAGrpc.NodeCAImplBase {
             Node node = state.get().nodes().get(nodeId);
             response.onNext(IssueNodeCertificateResponse.newBuilder()
                     .setNodeId(nodeId)
-                    .setNodeMembership((node == null ? result.getNode() : node)
-                            .getSpec()
-                            .getMembership())
+                    .setNodeMembership(
+                            (node == null ? result.getNode() : node).getSpec().getMembership())
                     .build());
             response.onCompleted();
         } catch (CommandException e) {

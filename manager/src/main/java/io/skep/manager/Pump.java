@@ -45,7 +45,7 @@ final class Pump {
             if (delay <= 0) {
                 executor.execute(this::run);
             } else {
-                timer.schedule(() -> executor.execute(this::run), delay, TimeUnit.NANOSECONDS);
+                var _ = timer.schedule(() -> executor.execute(this::run), delay, TimeUnit.NANOSECONDS);
             }
         } catch (RejectedExecutionException e) {
             waiting = false;

@@ -32,8 +32,7 @@ final class SessionReports implements AutoCloseable {
     private Set<String> lost = new LinkedHashSet<>();
     private boolean closed;
 
-    SessionReports(
-            String managerId, CommandRouter router, IdSource ids, Supplier<Collection<String>> liveNodes) {
+    SessionReports(String managerId, CommandRouter router, IdSource ids, Supplier<Collection<String>> liveNodes) {
         this.managerId = managerId;
         this.router = router;
         this.ids = ids;

@@ -25,11 +25,11 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * The worker's side of a node: it keeps a session with one manager after another, runs what it is assigned and keeps its
- * certificate valid, until it is closed. Works with managers of Skep and of Docker alike.
+ * The worker's side of a node: it keeps a session with one manager after another, runs what it is assigned and keeps
+ * its certificate valid, until it is closed. Works with managers of Skep and of Docker alike.
  *
- * <p>Three virtual threads: one runs session after session and all that they bring, one renews the certificate, one looks
- * every 20 s whether the description of the node changed.
+ * <p>Three virtual threads: one runs session after session and all that they bring, one renews the certificate, one
+ * looks every 20 s whether the description of the node changed.
  */
 public final class Agent implements AutoCloseable {
     private static final Logger LOG = LoggerFactory.getLogger(Agent.class);
@@ -95,7 +95,7 @@ public final class Agent implements AutoCloseable {
         this.description = description;
         this.listener = listener;
         this.clock = clock;
-        this.channels = new ManagerChannels(version, clock);
+        this.channels = new ManagerChannels(version, executor.unavailable(), clock);
         this.renewal = new CertificateRenewal(credentials, managers, channels, clock, random);
         this.backoff = new Backoff(random);
         this.assignments = new Assignments(executor, this::report, statuses);
@@ -150,8 +150,7 @@ public final class Agent implements AutoCloseable {
                 OneSession one = new OneSession();
                 end = runSession(manager, sessionId, one);
                 sessionId = one.sessionId.isEmpty() ? sessionId : one.sessionId;
-                managers.observe(
-                        manager, end.status().isOk() ? KnownManagers.WEIGHT_GOOD : KnownManagers.WEIGHT_BAD);
+                managers.observe(manager, end.status().isOk() ? KnownManagers.WEIGHT_GOOD : KnownManagers.WEIGHT_BAD);
                 if (isStale(end.status())) {
                     sessionId = "";
                 }
@@ -185,7 +184,8 @@ public final class Agent implements AutoCloseable {
         try {
             channel = channels.authenticated(manager.getAddr(), credentials.tls(), NodeIdentity.MANAGER_NAME);
         } catch (SSLException | IllegalArgumentException e) {
-            return new Session.End(false, Status.UNAVAILABLE.withDescription(e.getMessage()).withCause(e));
+            return new Session.End(
+                    false, Status.UNAVAILABLE.withDescription(e.getMessage()).withCause(e));
         }
         try {
             Session next = new Session(channel, assignments, statuses, one);

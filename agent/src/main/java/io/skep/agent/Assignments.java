@@ -17,9 +17,9 @@ import java.util.Set;
 /**
  * What this node is told to run, kept across sessions.
  *
- * <p>A complete message replaces everything: tasks that it does not list are removed. An incremental one changes what it
- * lists. Within a message secrets and configs are applied before tasks, whatever the order of the list (swarm-wire 3.3).
- * A desired state below the known one is ignored. Used by one thread.
+ * <p>A complete message replaces everything: tasks that it does not list are removed. An incremental one changes what
+ * it lists. Within a message secrets and configs are applied before tasks, whatever the order of the list (swarm-wire
+ * 3.3). A desired state below the known one is ignored. Used by one thread.
  */
 final class Assignments {
     private final Executor executor;
@@ -109,7 +109,8 @@ final class Assignments {
         }
         listed.add(task.getId());
         Task known = tasks.get(task.getId());
-        if (known != null && task.getDesiredState().getNumber() < known.getDesiredState().getNumber()) {
+        if (known != null
+                && task.getDesiredState().getNumber() < known.getDesiredState().getNumber()) {
             return;
         }
         tasks.put(task.getId(), task);

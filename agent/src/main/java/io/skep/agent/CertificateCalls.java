@@ -83,8 +83,7 @@ final class CertificateCalls {
                                 .setNodeId(nodeId)
                                 .build());
                 IssuanceStatus.State state = response.getStatus().getState();
-                boolean certified =
-                        state == IssuanceStatus.State.ISSUED || state == IssuanceStatus.State.ROTATE;
+                boolean certified = state == IssuanceStatus.State.ISSUED || state == IssuanceStatus.State.ROTATE;
                 if (certified && response.getCertificate().getCsr().equals(request.pem())) {
                     return response.getCertificate().getCertificate();
                 }

@@ -28,9 +28,9 @@ import org.slf4j.LoggerFactory;
 /**
  * Keeps the certificate of this node valid and of the right role (swarm-wire 2.4, 2.5).
  *
- * <p>Renews at a random point between a half and four fifths of its life, at once when it has expired, and half a second
- * after a manager asked for it or gave the node another role. While another role is expected, a certificate of the old
- * one counts as a failure; failures are repeated after a growing delay for ever.
+ * <p>Renews at a random point between a half and four fifths of its life, at once when it has expired, and half a
+ * second after a manager asked for it or gave the node another role. While another role is expected, a certificate of
+ * the old one counts as a failure; failures are repeated after a growing delay for ever.
  *
  * <p>One virtual thread runs {@link #run}; the other methods may be called by any thread.
  */

@@ -25,8 +25,8 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * How a machine becomes a node: with the address of a manager and a token it gets the cluster's root certificate and its
- * own (swarm-wire 2.1). Writes nothing to disk.
+ * How a machine becomes a node: with the address of a manager and a token it gets the cluster's root certificate and
+ * its own (swarm-wire 2.1). Writes nothing to disk.
  *
  * <p>Each step is tried up to five times, two seconds apart, as long as another try may help; a token that a manager
  * refuses is not tried again.
@@ -43,7 +43,8 @@ public final class Enrolment {
      * @param unlockKey encrypts the keys of managers on disk; null for a worker and without autolock
      * @param unlockKeyVersion of the cluster's unlock keys
      */
-    public record Enrolled(NodeCredentials credentials, @Nullable UnlockKey unlockKey, long unlockKeyVersion) {}
+    public record Enrolled(
+            NodeCredentials credentials, @Nullable UnlockKey unlockKey, long unlockKeyVersion) {}
 
     private interface Step<T> {
         T run(ManagedChannel channel) throws CredentialException, InterruptedException;
@@ -64,7 +65,7 @@ public final class Enrolment {
      * @param version of Skep, told to the manager
      */
     public Enrolment(String version, InstantSource clock, RandomGenerator random) {
-        this.channels = new ManagerChannels(version, clock);
+        this.channels = new ManagerChannels(version, "", clock);
         this.clock = clock;
         this.random = random;
     }
@@ -120,8 +121,7 @@ public final class Enrolment {
         return new CertificateCalls(channel, stop, random);
     }
 
-    private <T> T attempt(String address, Opener opener, Step<T> step)
-            throws EnrolmentException, InterruptedException {
+    private <T> T attempt(String address, Opener opener, Step<T> step) throws EnrolmentException, InterruptedException {
         for (int attempt = 1; ; attempt++) {
             EnrolmentException failure;
             try {

@@ -10,6 +10,9 @@ import java.util.List;
  * must hand the work on and return.
  */
 public interface Executor {
+    /** Returns why this node takes no tasks at all, in ASCII, or the empty string when it takes them. */
+    String unavailable();
+
     /** Takes note of the secrets and configs that the tasks of this node may use from now on; replaces those before. */
     void provide(List<Secret> secrets, List<Config> configs);
 

@@ -18,8 +18,8 @@ import java.util.Map;
 import java.util.function.Supplier;
 
 /**
- * What this machine tells managers of itself: name, platform in the spelling of {@code uname}, capacity, version, labels
- * and the drivers it has (swarm-wire 3.6).
+ * What this machine tells managers of itself: name, platform in the spelling of {@code uname}, capacity, version,
+ * labels and the drivers it has (swarm-wire 3.6).
  *
  * @param engineVersion shown as the version of the engine
  * @param labels of the engine: the user's and Skep's own
@@ -29,9 +29,6 @@ public record HostDescription(String engineVersion, Map<String, String> labels, 
         implements Supplier<NodeDescription> {
     /** Engine label by which managers know a node of Skep; its value is the version. */
     public static final String LABEL_VERSION = "io.skep.version";
-
-    /** Engine label of a node that runs no containers; its value says why. */
-    public static final String LABEL_WITHOUT_EXECUTOR = "io.skep.without-executor";
 
     private static final long NANO_CPUS = 1_000_000_000L;
     private static final List<PluginDescription> PLUGINS = List.of(

@@ -13,9 +13,9 @@ import org.jspecify.annotations.Nullable;
 /**
  * The managers that a node may call, each with a weight that follows how calls to it went.
  *
- * <p>The weight is a moving average of observations (swarm-wire 3.1); a manager is picked at random in proportion to its
- * weight, so a healthy cluster spreads its workers and a dead manager is tried rarely. A peer is the pair of node id and
- * address: a manager that moved is another peer. Safe for use by many threads.
+ * <p>The weight is a moving average of observations (swarm-wire 3.1); a manager is picked at random in proportion to
+ * its weight, so a healthy cluster spreads its workers and a dead manager is tried rarely. A peer is the pair of node
+ * id and address: a manager that moved is another peer. Safe for use by many threads.
  */
 public final class KnownManagers {
     /** What a manager named by a manager, or one that answered, is worth. */

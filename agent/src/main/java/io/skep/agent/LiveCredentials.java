@@ -16,8 +16,8 @@ import org.jspecify.annotations.Nullable;
 /**
  * The credentials of this node while it runs: on disk, in all its TLS endpoints and in memory the same.
  *
- * <p>A change is saved before anybody sees it; changes exclude each other. Watchers hear of each change in order, on the
- * thread that made it. Safe for use by many threads.
+ * <p>A change is saved before anybody sees it; changes exclude each other. Watchers hear of each change in order, on
+ * the thread that made it. Safe for use by many threads.
  */
 public final class LiveCredentials {
     /** Makes the next credentials from the current ones. */

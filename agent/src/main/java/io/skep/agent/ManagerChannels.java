@@ -2,10 +2,21 @@ package io.skep.agent;
 
 import io.grpc.ManagedChannel;
 import io.grpc.Metadata;
-import io.grpc.netty.GrpcSslContexts;
 import io.grpc.netty.NettyChannelBuilder;
 import io.grpc.stub.MetadataUtils;
+import io.netty.channel.Channel;
+import io.netty.channel.EventLoopGroup;
+import io.netty.channel.MultiThreadIoEventLoopGroup;
+import io.netty.channel.nio.NioIoHandler;
+import io.netty.channel.socket.nio.NioSocketChannel;
+import io.netty.handler.codec.http2.Http2SecurityUtil;
+import io.netty.handler.ssl.ApplicationProtocolConfig;
+import io.netty.handler.ssl.ApplicationProtocolNames;
 import io.netty.handler.ssl.SslContext;
+import io.netty.handler.ssl.SslContextBuilder;
+import io.netty.handler.ssl.SslHandler;
+import io.netty.handler.ssl.SupportedCipherSuiteFilter;
+import io.netty.util.concurrent.DefaultThreadFactory;
 import io.skep.certs.NodeIdentity;
 import io.skep.certs.TlsIdentity;
 import io.skep.certs.TlsMaterial;
@@ -18,26 +29,43 @@ import javax.net.ssl.SSLException;
 /**
  * Opens connections to managers. What is verified of a manager depends on how far the node has come (swarm-wire 1.2);
  * the address that is dialled is never checked, a manager is known by its certificate.
+ *
+ * <p>TLS is done in the socket channel, below gRPC, which is therefore told that the connection is plain. gRPC's own
+ * TLS ends every connection whose server selects no application protocol, and a Docker Engine 20.10 selects none from
+ * the moment it has renewed its own certificate. No byte leaves the channel outside of TLS: the handler is there before
+ * the channel connects.
  */
 final class ManagerChannels {
     /** Tells a manager that the node is one of Skep, and which version. */
     static final Metadata.Key<String> SKEP_NODE = Metadata.Key.of("skep-node", Metadata.ASCII_STRING_MARSHALLER);
 
+    /** Tells a manager why the node takes no tasks; absent from nodes that do. */
+    static final Metadata.Key<String> SKEP_WITHOUT_EXECUTOR =
+            Metadata.Key.of("skep-without-executor", Metadata.ASCII_STRING_MARSHALLER);
+
     private static final int PORT_DEFAULT = 2377;
     private static final int MESSAGE_BYTES_MAX = Integer.MAX_VALUE;
     private static final long KEEP_ALIVE_SECONDS = 10;
 
-    private final String version;
+    /** One thread for all connections of this process: an agent has one or two. */
+    private static final EventLoopGroup LOOP = new MultiThreadIoEventLoopGroup(
+            1, new DefaultThreadFactory("agent-network", true), NioIoHandler.newFactory());
+
+    private final Metadata metadata = new Metadata();
     private final InstantSource clock;
 
     /**
      * Opens channels for a node.
      *
      * @param version of Skep that managers are told this node has
+     * @param withoutExecutor why the node takes no tasks, or empty
      */
-    ManagerChannels(String version, InstantSource clock) {
-        this.version = version;
+    ManagerChannels(String version, String withoutExecutor, InstantSource clock) {
         this.clock = clock;
+        metadata.put(SKEP_NODE, version);
+        if (!withoutExecutor.isEmpty()) {
+            metadata.put(SKEP_WITHOUT_EXECUTOR, withoutExecutor);
+        }
     }
 
     /** Trusts whoever answers: only for a root certificate that is checked against a token afterwards. */
@@ -45,9 +73,7 @@ final class ManagerChannels {
         return open(
                 address,
                 NodeIdentity.AUTHORITY_NAME,
-                GrpcSslContexts.forClient()
-                        .trustManager(TlsIdentity.unverifiedServerTrust())
-                        .build());
+                tls().trustManager(TlsIdentity.unverifiedServerTrust()).build());
     }
 
     /** Trusts a manager of the root, and shows no certificate. */
@@ -56,8 +82,7 @@ final class ManagerChannels {
         return open(
                 address,
                 NodeIdentity.AUTHORITY_NAME,
-                GrpcSslContexts.forClient()
-                        .trustManager(identity.serverTrust(NodeIdentity.AUTHORITY_NAME))
+                tls().trustManager(identity.serverTrust(NodeIdentity.AUTHORITY_NAME))
                         .build());
     }
 
@@ -70,18 +95,28 @@ final class ManagerChannels {
         return open(
                 address,
                 name,
-                GrpcSslContexts.forClient()
-                        .trustManager(identity.serverTrust(name))
+                tls().trustManager(identity.serverTrust(name))
                         .keyManager(identity.keyManager())
                         .build());
     }
 
+    private static SslContextBuilder tls() {
+        return SslContextBuilder.forClient()
+                .ciphers(Http2SecurityUtil.CIPHERS, SupportedCipherSuiteFilter.INSTANCE)
+                .applicationProtocolConfig(new ApplicationProtocolConfig(
+                        ApplicationProtocolConfig.Protocol.ALPN,
+                        ApplicationProtocolConfig.SelectorFailureBehavior.NO_ADVERTISE,
+                        ApplicationProtocolConfig.SelectedListenerFailureBehavior.ACCEPT,
+                        ApplicationProtocolNames.HTTP_2));
+    }
+
     private ManagedChannel open(String address, String name, SslContext tls) {
-        Metadata metadata = new Metadata();
-        metadata.put(SKEP_NODE, version);
-        return NettyChannelBuilder.forAddress(parse(address))
+        InetSocketAddress target = parse(address);
+        return NettyChannelBuilder.forAddress(target)
                 .overrideAuthority(name)
-                .sslContext(tls)
+                .usePlaintext()
+                .eventLoopGroup(LOOP)
+                .channelFactory(() -> secured(tls, name, target.getPort()))
                 .intercept(MetadataUtils.newAttachHeadersInterceptor(metadata))
                 .maxInboundMessageSize(MESSAGE_BYTES_MAX)
                 .keepAliveTime(KEEP_ALIVE_SECONDS, TimeUnit.SECONDS)
@@ -90,10 +125,18 @@ final class ManagerChannels {
                 .build();
     }
 
+    private static Channel secured(SslContext tls, String name, int port) {
+        NioSocketChannel channel = new NioSocketChannel();
+        SslHandler handler = tls.newHandler(channel.alloc(), name, port);
+        channel.pipeline().addLast(handler);
+        return channel;
+    }
+
     /** Reads host:port; without port 2377 is meant. A host name is looked up now. */
     static InetSocketAddress parse(String address) {
         int colon = address.lastIndexOf(':');
-        boolean hasPort = colon >= 0 && (address.indexOf(':') == colon || (address.startsWith("[") && address.charAt(colon - 1) == ']'));
+        boolean hasPort = colon >= 0
+                && (address.indexOf(':') == colon || (address.startsWith("[") && address.charAt(colon - 1) == ']'));
         String host = hasPort ? address.substring(0, colon) : address;
         if (host.startsWith("[") && host.endsWith("]")) {
             host = host.substring(1, host.length() - 1);

@@ -15,9 +15,19 @@ public final class NoExecutor implements Executor {
     private final String reason;
     private final Clock clock;
 
+    /**
+     * Makes an executor that refuses.
+     *
+     * @param reason for users, in ASCII: it travels in a header
+     */
     public NoExecutor(String reason, Clock clock) {
         this.reason = reason;
         this.clock = clock;
+    }
+
+    @Override
+    public String unavailable() {
+        return reason;
     }
 
     @Override

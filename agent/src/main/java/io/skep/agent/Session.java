@@ -136,9 +136,8 @@ final class Session {
                 long waitNanos = registered
                         ? heartbeatAtNanos - System.nanoTime()
                         : FIRST_MESSAGE_TIMEOUT.toNanos() - (System.nanoTime() - openedAtNanos);
-                Input input = heartbeatUnderway
-                        ? inputs.take()
-                        : inputs.poll(Math.max(0, waitNanos), TimeUnit.NANOSECONDS);
+                Input input =
+                        heartbeatUnderway ? inputs.take() : inputs.poll(Math.max(0, waitNanos), TimeUnit.NANOSECONDS);
                 switch (input) {
                     case null -> {
                         if (!registered) {
@@ -176,7 +175,9 @@ final class Session {
                         heartbeatUnderway = false;
                         com.google.protobuf.Duration period = answer.response().getPeriod();
                         heartbeatAtNanos = System.nanoTime()
-                                + Math.max(HEARTBEAT_MIN.toNanos(), period.getSeconds() * 1_000_000_000L + period.getNanos());
+                                + Math.max(
+                                        HEARTBEAT_MIN.toNanos(),
+                                        period.getSeconds() * 1_000_000_000L + period.getNanos());
                     }
                     case StatusesTaken taken -> {
                         reportUnderway = false;
@@ -248,7 +249,8 @@ final class Session {
         dispatcher
                 .withDeadlineAfter(CALL_TIMEOUT.toMillis(), TimeUnit.MILLISECONDS)
                 .updateTaskStatus(
-                        request, new Answer<UpdateTaskStatusResponse>("a status report", response -> new StatusesTaken()));
+                        request,
+                        new Answer<UpdateTaskStatusResponse>("a status report", response -> new StatusesTaken()));
     }
 
     /** Tells a reader of logs that this node has none; without that it would wait for ever (swarm-wire 3.6). */
@@ -286,9 +288,14 @@ final class Session {
             return ended.status();
         }
         String description = ended.status().getDescription();
+        String reason = description == null ? String.valueOf(ended.status().getCode()) : description;
+        Throwable cause = ended.status().getCause();
+        while (cause != null && cause.getCause() != null) {
+            cause = cause.getCause();
+        }
         return ended.status()
-                .withDescription(
-                        ended.what() + " ended: " + (description == null ? ended.status().getCode() : description));
+                .withDescription(ended.what() + " ended: " + reason
+                        + (cause == null || cause.getMessage() == null ? "" : " (" + cause.getMessage() + ")"));
     }
 
     private static void next(@Nullable Stream<?, ?> stream) {

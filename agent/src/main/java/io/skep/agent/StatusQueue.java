@@ -15,8 +15,8 @@ import java.util.Set;
  * The task statuses that managers have not confirmed yet, and all that were reported, so that a new session can be told
  * everything again (swarm-wire 3.4).
  *
- * <p>Bounded by the number of assigned tasks: only the newest status of a task waits, and {@link #forget} drops what was
- * removed. A status never goes back to an earlier state. Safe for use by many threads.
+ * <p>Bounded by the number of assigned tasks: only the newest status of a task waits, and {@link #forget} drops what
+ * was removed. A status never goes back to an earlier state. Safe for use by many threads.
  */
 final class StatusQueue {
     private final Set<String> expected = new HashSet<>();

@@ -24,7 +24,8 @@ class AssignmentsTest {
 
     @Test
     void appliesSecretsBeforeTheTasksThatUseThem() {
-        assertThat(assignments.apply(complete("1", task("t1", TaskState.RUNNING), secret("s1")))).isTrue();
+        assertThat(assignments.apply(complete("1", task("t1", TaskState.RUNNING), secret("s1"))))
+                .isTrue();
         assertThat(executor.calls).containsExactly("provide s1", "assign t1 RUNNING");
     }
 
@@ -41,7 +42,8 @@ class AssignmentsTest {
     void anIncrementChangesOnlyWhatItLists() {
         assignments.apply(complete("1", task("t1", TaskState.RUNNING), task("t2", TaskState.RUNNING)));
         executor.calls.clear();
-        assertThat(assignments.apply(incremental("1", "2", removed("t1"), task("t3", TaskState.RUNNING)))).isTrue();
+        assertThat(assignments.apply(incremental("1", "2", removed("t1"), task("t3", TaskState.RUNNING))))
+                .isTrue();
         assertThat(executor.calls).containsExactly("remove t1", "assign t3 RUNNING");
     }
 
@@ -49,7 +51,8 @@ class AssignmentsTest {
     void noticesAMissingMessage() {
         assignments.apply(complete("1"));
         assignments.apply(incremental("1", "2"));
-        assertThat(assignments.apply(incremental("3", "4", task("t1", TaskState.RUNNING)))).isFalse();
+        assertThat(assignments.apply(incremental("3", "4", task("t1", TaskState.RUNNING))))
+                .isFalse();
         assertThat(executor.calls).containsExactly("provide");
     }
 
@@ -144,8 +147,7 @@ class AssignmentsTest {
     private static AssignmentChange removed(String taskId) {
         return AssignmentChange.newBuilder()
                 .setAction(AssignmentAction.REMOVE)
-                .setAssignment(
-                        Assignment.newBuilder().setTask(Task.newBuilder().setId(taskId)))
+                .setAssignment(Assignment.newBuilder().setTask(Task.newBuilder().setId(taskId)))
                 .build();
     }
 
@@ -165,6 +167,11 @@ class AssignmentsTest {
 
     private static final class Recorder implements Executor {
         private final List<String> calls = new ArrayList<>();
+
+        @Override
+        public String unavailable() {
+            return "";
+        }
 
         @Override
         public void provide(List<Secret> secrets, List<Config> configs) {

@@ -25,8 +25,9 @@ class KnownManagersTest {
     @Test
     void spreadsOverManagersThatDoWell() {
         managers.replace(List.of(listed(A), listed(B), listed(C)));
-        assertThat(picks(3000).values()).hasSize(3).allSatisfy(count -> assertThat(count)
-                .isBetween(850, 1150));
+        assertThat(picks(3000).values())
+                .hasSize(3)
+                .allSatisfy(count -> assertThat(count).isBetween(850, 1150));
     }
 
     @Test

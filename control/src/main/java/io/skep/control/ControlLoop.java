@@ -67,8 +67,7 @@ public final class ControlLoop {
     public ControlLoop(ClusterState state, Instant now, IdSource ids) {
         NodeLiveness liveness = new NodeLiveness(state, now);
         this.handler = new CommandHandler(ids, liveness)::handle;
-        this.loops =
-                List.of(liveness, new Allocator(state), new TaskReaper(state), new NetworkKeyRotation(state, now, ids));
+        this.loops = List.of(liveness, new Allocator(state), new TaskReaper(state), new NetworkKeyRotation(now, ids));
     }
 
     ControlLoop(Handler handler, List<Loop> loops) {

@@ -64,9 +64,12 @@ public final class ApiServer implements AutoCloseable {
     private static final Logger LOG = LoggerFactory.getLogger(ApiServer.class);
     private static final int CONNECTIONS_MAX = 4096;
     private static final int HEAD_BYTES_MAX = 1 << 18;
+    private static final Duration FOLLOW_INTERVAL = Duration.ofSeconds(1);
 
     private final Router router;
     private final Map<String, String> commonHeaders;
+    private final EventBuffer events = new EventBuffer();
+    private final SwarmNode node;
     private final boolean epoll = Epoll.isAvailable();
     private final EventLoopGroup group;
     private final ChannelGroup listeners = new DefaultChannelGroup(GlobalEventExecutor.INSTANCE);
@@ -79,7 +82,8 @@ public final class ApiServer implements AutoCloseable {
      * @param node this node's part in a cluster
      */
     public ApiServer(EngineInfo engine, SwarmNode node) {
-        this.router = Routes.of(engine, node);
+        this.node = node;
+        this.router = Routes.of(engine, node, events);
         this.commonHeaders = Map.of(
                 "Api-Version",
                 ApiVersion.NEWEST.toString(),
@@ -91,6 +95,7 @@ public final class ApiServer implements AutoCloseable {
                 "Docker/" + engine.version() + " (" + Host.osType() + ")");
         IoHandlerFactory transport = epoll ? EpollIoHandler.newFactory() : NioIoHandler.newFactory();
         this.group = new MultiThreadIoEventLoopGroup(1, new DefaultThreadFactory("api-io", true), transport);
+        var _ = group.scheduleWithFixedDelay(this::followCluster, 0, FOLLOW_INTERVAL.toMillis(), TimeUnit.MILLISECONDS);
     }
 
     /**
@@ -113,6 +118,15 @@ public final class ApiServer implements AutoCloseable {
         };
         listeners.add(channel);
         return channel.localAddress() == null ? new DomainSocketAddress("inherited") : channel.localAddress();
+    }
+
+    /** Events are kept from the time on at which the node became a manager, whether somebody listens or not. */
+    private void followCluster() {
+        try {
+            events.follow(node.cluster());
+        } catch (RuntimeException e) {
+            LOG.warn("the events of the cluster cannot be followed, trying again", e);
+        }
     }
 
     private ChannelFactory<ServerChannel> tcpFactory() {
@@ -257,6 +271,7 @@ public final class ApiServer implements AutoCloseable {
                     patience.toSeconds());
             connections.close().awaitUninterruptibly();
         }
+        events.close();
         group.shutdownGracefully(0, 1, TimeUnit.SECONDS).awaitUninterruptibly();
     }
 

@@ -73,6 +73,22 @@ record Filters(Map<String, Set<String>> values) {
         return wanted.isEmpty() || wanted.stream().anyMatch(value::startsWith);
     }
 
+    /** Returns whether the value holds one of the asked for; {@code ^} and {@code $} hold it to begin or end so. */
+    boolean matchesText(String key, String value) {
+        Set<String> wanted = get(key);
+        return wanted.isEmpty() || wanted.stream().anyMatch(pattern -> holds(value, pattern));
+    }
+
+    private static boolean holds(String value, String pattern) {
+        boolean atBegin = pattern.startsWith("^");
+        boolean atEnd = pattern.endsWith("$");
+        String text = pattern.substring(atBegin ? 1 : 0, pattern.length() - (atEnd && pattern.length() > 1 ? 1 : 0));
+        if (atBegin && atEnd) {
+            return value.equals(text);
+        }
+        return atBegin ? value.startsWith(text) : atEnd ? value.endsWith(text) : value.contains(text);
+    }
+
     boolean matchesExactly(String key, String value) {
         Set<String> wanted = get(key);
         return wanted.isEmpty() || wanted.contains(value);

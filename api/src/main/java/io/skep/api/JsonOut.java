@@ -6,6 +6,7 @@ import com.google.protobuf.Timestamp;
 import io.avaje.json.stream.BytesJsonWriter;
 import io.avaje.json.stream.JsonStream;
 import java.math.BigInteger;
+import java.nio.charset.StandardCharsets;
 import java.time.Instant;
 import java.time.ZoneOffset;
 import java.time.format.DateTimeFormatter;
@@ -61,6 +62,13 @@ final class JsonOut {
         JsonOut out = new JsonOut();
         out.writer.value(value);
         return out.writer.result();
+    }
+
+    /** Returns the text of a tree as {@link JsonIn} reads them. */
+    static String tree(Object tree) {
+        JsonOut out = new JsonOut();
+        out.writer.jsonValue(tree);
+        return new String(out.writer.result(), StandardCharsets.UTF_8);
     }
 
     void text(String name, String value) {

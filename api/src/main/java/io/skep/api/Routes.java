@@ -4,9 +4,19 @@ package io.skep.api;
 final class Routes {
     private Routes() {}
 
-    static Router of(EngineInfo engine, SwarmNode node) {
+    static Router of(EngineInfo engine, SwarmNode node, EventBuffer events) {
         Router router = new Router();
-        new SystemEndpoints(engine, node).addTo(router);
+        Gate gate = new Gate(node);
+        new SystemEndpoints(engine, node, events).addTo(router);
+        new EventEndpoints(gate, events).addTo(router);
+        new SwarmEndpoints(gate, node).addTo(router);
+        new NodeEndpoints(gate).addTo(router);
+        new ServiceEndpoints(gate).addTo(router);
+        new TaskEndpoints(gate).addTo(router);
+        new LogEndpoints(gate).addTo(router);
+        new SecretEndpoints(gate).addTo(router);
+        new NetworkEndpoints(gate).addTo(router);
+        AbsentEndpoints.addTo(router);
         return router;
     }
 }

@@ -3,6 +3,8 @@ package io.skep.api;
 import com.google.protobuf.Timestamp;
 import io.skep.manager.ClusterAccess;
 import io.skep.store.ClusterState;
+import io.skep.wire.Cluster;
+import io.skep.wire.NodeRole;
 import io.skep.wire.Peer;
 import java.time.Instant;
 import java.util.ArrayList;
@@ -15,8 +17,10 @@ import java.util.Map;
 final class SystemEndpoints {
     private final EngineInfo engine;
     private final SwarmNode node;
+    private final EventBuffer events;
 
-    SystemEndpoints(EngineInfo engine, SwarmNode node) {
+    SystemEndpoints(EngineInfo engine, SwarmNode node, EventBuffer events) {
+        this.events = events;
         this.engine = engine;
         this.node = node;
     }
@@ -110,7 +114,7 @@ final class SystemEndpoints {
                         .build());
         out.text("LoggingDriver", "none");
         out.text("CgroupDriver", "none");
-        out.number("NEventsListener", 0);
+        out.number("NEventsListener", events.listeners());
         out.text("KernelVersion", Host.kernelVersion());
         out.text("OperatingSystem", Host.osRelease("PRETTY_NAME", Host.osType()));
         out.text("OSVersion", Host.osRelease("VERSION_ID", ""));
@@ -166,8 +170,18 @@ final class SystemEndpoints {
             // What this manager has must do: information is asked for most when the cluster is in trouble.
             ClusterState state = cluster.local();
             out.numberOrOmit("Nodes", state.nodes().size());
-            out.numberOrOmit("Managers", cluster.members().size());
+            out.numberOrOmit("Managers", managers(state));
+            Cluster object = state.cluster();
+            if (object != null) {
+                out.object("Cluster", part -> ClusterJson.writeInfo(part, object));
+            }
         }
+    }
+
+    private static long managers(ClusterState state) {
+        return state.nodes().values().stream()
+                .filter(candidate -> candidate.getSpec().getDesiredRole() == NodeRole.MANAGER)
+                .count();
     }
 
     private static void peer(JsonOut out, Peer peer) {

@@ -67,7 +67,29 @@ public final class ControlLoop {
     public ControlLoop(ClusterState state, Instant now, IdSource ids) {
         NodeLiveness liveness = new NodeLiveness(state, now);
         this.handler = new CommandHandler(ids, liveness)::handle;
-        this.loops = List.of(liveness, new Allocator(state), new TaskReaper(state), new NetworkKeyRotation(now, ids));
+        List<Loop> all = new ArrayList<>();
+        all.add(liveness);
+        all.addAll(taskLoops(state, now, ids));
+        all.add(new NetworkKeyRotation(state, now, ids));
+        this.loops = List.copyOf(all);
+    }
+
+    /** Returns the loops that make, place, update and remove tasks, in the order of their turns. */
+    static List<Loop> taskLoops(ClusterState state, Instant now, IdSource ids) {
+        Slots slots = new Slots(state, ids);
+        RestartSupervisor restarts = new RestartSupervisor(state, slots);
+        Updater updater = new Updater(state, slots);
+        return List.of(
+                slots,
+                new RemovedServices(state),
+                new ReplicatedOrchestrator(state, slots, restarts, updater),
+                new GlobalOrchestrator(state, slots, restarts, updater),
+                updater,
+                restarts,
+                new Allocator(state),
+                new Scheduler(state, now),
+                new ConstraintEnforcer(state),
+                new TaskReaper(state));
     }
 
     ControlLoop(Handler handler, List<Loop> loops) {

@@ -1,0 +1,103 @@
+package io.skep.control;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.skep.wire.NodeSpec.Availability;
+import io.skep.wire.NodeStatus;
+import io.skep.wire.Task;
+import io.skep.wire.TaskState;
+import java.time.Duration;
+import org.junit.jupiter.api.Test;
+
+class OrchestrationTest {
+    private final TestCluster cluster = new TestCluster(
+            1,
+            TestKit.node("n1").build(),
+            TestKit.node("n2").build(),
+            TestKit.node("n3").build());
+
+    @Test
+    void aNewServiceHasPlacedTasksInTheStepThatMakesIt() {
+        cluster.create(TestKit.service("web", 6));
+
+        assertThat(cluster.tasksOf("web-id")).extracting(Task::getSlot).containsExactly(1L, 2L, 3L, 4L, 5L, 6L);
+        assertThat(cluster.tasksOf("web-id")).allSatisfy(task -> {
+            assertThat(task.getStatus().getState()).isEqualTo(TaskState.ASSIGNED);
+            assertThat(task.getStatus().getMessage()).isEqualTo("scheduler assigned task to node");
+            assertThat(task.getDesiredState()).isEqualTo(TaskState.RUNNING);
+        });
+        assertThat(cluster.tasksOf("web-id").stream().map(Task::getNodeId).distinct())
+                .hasSize(3);
+        assertThat(cluster.service("web-id").hasUpdateStatus()).isFalse();
+        cluster.work();
+        cluster.assertRunning("web-id", 6);
+    }
+
+    @Test
+    void aFailedTaskIsReplacedAfterTheDelay() {
+        cluster.create(TestKit.service("web", 1));
+        cluster.pass(Duration.ofSeconds(1));
+        Task first = cluster.tasksOf("web-id").getFirst();
+
+        cluster.report(first.getId(), TaskState.FAILED);
+        cluster.work();
+
+        Task second = cluster.tasksOf("web-id").getLast();
+        assertThat(second.getStatus().getState()).isEqualTo(TaskState.READY);
+        assertThat(second.getDesiredState()).isEqualTo(TaskState.READY);
+        cluster.pass(Duration.ofMillis(4999));
+        cluster.assertRunning("web-id", 0);
+        cluster.pass(Duration.ofMillis(1));
+        cluster.assertRunning("web-id", 1);
+    }
+
+    @Test
+    void drainMovesTasksAtOnceWhenTheOldOnesHaveStopped() {
+        cluster.create(TestKit.service("web", 3));
+        cluster.work();
+
+        cluster.setAvailability("n1", Availability.DRAIN);
+        assertThat(cluster.running("web-id")).hasSize(2);
+        cluster.work();
+
+        assertThat(cluster.running("web-id"))
+                .hasSize(3)
+                .noneMatch(task -> task.getNodeId().equals("n1"));
+    }
+
+    @Test
+    void tasksOfANodeThatIsDownAreReplaced() {
+        cluster.create(TestKit.service("web", 3));
+        cluster.work();
+
+        cluster.setNodeState("n2", NodeStatus.State.DOWN);
+        cluster.pass(Duration.ofSeconds(5));
+
+        assertThat(cluster.running("web-id").stream()
+                        .filter(task -> !task.getNodeId().equals("n2")))
+                .hasSize(3);
+    }
+
+    @Test
+    void scalingDownEmptiesTheMostCrowdedNodesAndScalingUpFillsTheLowestSlots() {
+        cluster.create(TestKit.service("web", 7));
+        cluster.work();
+        cluster.scale("web-id", 3);
+        cluster.work();
+
+        assertThat(cluster.running("web-id").stream().map(Task::getNodeId)).containsExactlyInAnyOrder("n1", "n2", "n3");
+
+        cluster.scale("web-id", 5);
+        cluster.work();
+        assertThat(cluster.running("web-id")).extracting(Task::getSlot).containsExactly(1L, 2L, 3L, 4L, 5L);
+    }
+
+    @Test
+    void aRemovedServiceLetsItsTasksGo() {
+        cluster.create(TestKit.service("web", 2));
+        cluster.work();
+        cluster.remove("web-id");
+
+        assertThat(cluster.tasksOf("web-id")).allMatch(task -> task.getDesiredState() == TaskState.REMOVE);
+    }
+}

@@ -1,0 +1,88 @@
+package io.skep.manager;
+
+import io.grpc.ClientInterceptor;
+import io.grpc.Context;
+import io.grpc.Contexts;
+import io.grpc.Metadata;
+import io.grpc.ServerCall;
+import io.grpc.ServerCallHandler;
+import io.grpc.ServerInterceptor;
+import io.grpc.Status;
+import io.grpc.stub.MetadataUtils;
+import io.grpc.stub.StreamObserver;
+import io.skep.control.CommandException;
+import io.skep.manager.LeaderRuntime.Executed;
+import io.skep.wire.ExecuteRequest;
+import io.skep.wire.ExecuteResponse;
+import io.skep.wire.LeaderGrpc;
+import java.util.concurrent.ExecutionException;
+
+/**
+ * Takes commands from other managers. One that came from a manager goes no further when this one does not lead: the
+ * sender knows better by then. One that came straight from a node that is about to be a manager is taken to the leader.
+ */
+final class LeaderService extends LeaderGrpc.LeaderImplBase {
+    private static final Metadata.Key<String> FORWARDED_KEY =
+            Metadata.Key.of("skep-forwarded", Metadata.ASCII_STRING_MARSHALLER);
+    private static final Metadata.Key<String> NOT_LEADER =
+            Metadata.Key.of("skep-not-leader", Metadata.ASCII_STRING_MARSHALLER);
+    private static final Context.Key<Boolean> IS_FORWARDED = Context.key("skep-forwarded");
+
+    /** Marks the calls that a manager makes to the one that it takes for the leader. */
+    static final ClientInterceptor FORWARDED = MetadataUtils.newAttachHeadersInterceptor(forwardedHeaders());
+
+    /** Reads that mark. */
+    static final ServerInterceptor READ_FORWARDED = new ServerInterceptor() {
+        @Override
+        public <Q, A> ServerCall.Listener<Q> interceptCall(
+                ServerCall<Q, A> call, Metadata headers, ServerCallHandler<Q, A> next) {
+            return Contexts.interceptCall(
+                    Context.current().withValue(IS_FORWARDED, headers.containsKey(FORWARDED_KEY)), call, headers, next);
+        }
+    };
+
+    private final LeaderRuntime runtime;
+    private final CommandRouter router;
+
+    LeaderService(LeaderRuntime runtime, CommandRouter router) {
+        this.runtime = runtime;
+        this.router = router;
+    }
+
+    private static Metadata forwardedHeaders() {
+        Metadata headers = new Metadata();
+        headers.put(FORWARDED_KEY, "1");
+        return headers;
+    }
+
+    @Override
+    public void execute(ExecuteRequest request, StreamObserver<ExecuteResponse> response) {
+        try {
+            Executed executed = Boolean.TRUE.equals(IS_FORWARDED.get())
+                    ? runtime.submit(request.getCommand()).get()
+                    : router.execute(request.getCommand());
+            response.onNext(ExecuteResponse.newBuilder()
+                    .setResult(executed.result())
+                    .setVersion(executed.version())
+                    .build());
+            response.onCompleted();
+        } catch (CommandException e) {
+            response.onError(Statuses.answer(e));
+        } catch (ExecutionException e) {
+            if (e.getCause() instanceof CommandException refusal) {
+                response.onError(Statuses.answer(refusal));
+                return;
+            }
+            Metadata trailers = new Metadata();
+            trailers.put(NOT_LEADER, "1");
+            response.onError(Status.FAILED_PRECONDITION
+                    .withDescription(String.valueOf(e.getCause()))
+                    .asRuntimeException(trailers));
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            response.onError(Status.UNAVAILABLE
+                    .withDescription("this manager is stopping")
+                    .asRuntimeException());
+        }
+    }
+}

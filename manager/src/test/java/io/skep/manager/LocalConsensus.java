@@ -1,0 +1,144 @@
+package io.skep.manager;
+
+import com.google.protobuf.ByteString;
+import io.skep.store.Consensus;
+import io.skep.store.StateMachine;
+import java.util.ArrayDeque;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CopyOnWriteArrayList;
+
+/** A log without other managers, which a test can hold up and depose. Applies entries on the thread that lets them. */
+final class LocalConsensus implements Consensus {
+    private record Held(ByteString entry, CompletableFuture<Long> outcome) {}
+
+    private final StateMachine machine;
+    private final List<LeadershipListener> listeners = new CopyOnWriteArrayList<>();
+    private final ArrayDeque<Held> held = new ArrayDeque<>();
+    private final String selfId;
+    private Leadership leadership;
+    private boolean holding;
+    private long index;
+    final List<String> removed = new ArrayList<>();
+    List<Member> members;
+
+    LocalConsensus(String selfId, String address, StateMachine machine) {
+        this.machine = machine;
+        this.selfId = selfId;
+        this.leadership = new Leadership(1, selfId, true);
+        this.members = List.of(new Member(selfId, address, true, true, true));
+    }
+
+    @Override
+    public String selfId() {
+        return selfId;
+    }
+
+    @Override
+    public synchronized Leadership leadership() {
+        return leadership;
+    }
+
+    @Override
+    public void onLeadership(LeadershipListener listener) {
+        listeners.add(listener);
+    }
+
+    @Override
+    public synchronized CompletableFuture<Long> propose(long term, ByteString entry) {
+        if (!leadership.ready() || term != leadership.term()) {
+            return CompletableFuture.failedFuture(new NotLeaderException("not in term " + term));
+        }
+        Held proposed = new Held(entry, new CompletableFuture<>());
+        held.add(proposed);
+        if (!holding) {
+            apply();
+        }
+        return proposed.outcome();
+    }
+
+    private void apply() {
+        while (!held.isEmpty()) {
+            Held next = held.remove();
+            machine.apply(++index, next.entry());
+            next.outcome().complete(index);
+        }
+    }
+
+    /** Keeps what is proposed from now on. */
+    synchronized void hold() {
+        holding = true;
+    }
+
+    synchronized int heldCount() {
+        return held.size();
+    }
+
+    /** Commits what was kept, and what comes. */
+    synchronized void release() {
+        holding = false;
+        apply();
+    }
+
+    /** Another leader takes over; what was kept is lost, or committed without its proposers hearing of it. */
+    void depose(boolean commitKept) {
+        Leadership now;
+        List<Held> lost;
+        synchronized (this) {
+            lost = new ArrayList<>(held);
+            held.clear();
+            if (commitKept) {
+                lost.forEach(entry -> machine.apply(++index, entry.entry()));
+            }
+            holding = false;
+            leadership = new Leadership(leadership.term() + 1, null, false);
+            now = leadership;
+        }
+        lost.forEach(entry -> entry.outcome().completeExceptionally(new OutcomeUnknownException("deposed")));
+        listeners.forEach(listener -> listener.leadershipChanged(now));
+    }
+
+    void lead() {
+        Leadership now;
+        synchronized (this) {
+            leadership = new Leadership(leadership.term() + 1, selfId, true);
+            now = leadership;
+        }
+        listeners.forEach(listener -> listener.leadershipChanged(now));
+    }
+
+    @Override
+    public CompletableFuture<Void> readBarrier() {
+        return leadership().ready()
+                ? CompletableFuture.completedFuture(null)
+                : CompletableFuture.failedFuture(new NotLeaderException("no leader"));
+    }
+
+    @Override
+    public List<Member> members() {
+        return members;
+    }
+
+    @Override
+    public CompletableFuture<Void> putMember(String nodeId, String address) {
+        return CompletableFuture.completedFuture(null);
+    }
+
+    @Override
+    public CompletableFuture<Void> removeMember(String nodeId) {
+        removed.add(nodeId);
+        members = members.stream()
+                .filter(member -> !member.nodeId().equals(nodeId))
+                .toList();
+        return CompletableFuture.completedFuture(null);
+    }
+
+    @Override
+    public CompletableFuture<Void> transferLeadership() {
+        return CompletableFuture.completedFuture(null);
+    }
+
+    @Override
+    public void close() {}
+}

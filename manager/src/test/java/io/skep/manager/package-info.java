@@ -1,0 +1,4 @@
+@NullMarked
+package io.skep.manager;
+
+import org.jspecify.annotations.NullMarked;

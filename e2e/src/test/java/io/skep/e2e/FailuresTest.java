@@ -28,7 +28,11 @@ class FailuresTest {
     void form() {
         for (int i = 1; i <= 5; i++) {
             // The second manager has a small disk of its own, to be filled.
-            Host host = i == 2 ? lab.add(i, "--disk", "48m") : lab.add(i);
+            Host host = switch (i) {
+                case 2 -> lab.add(i, "--disk", "48m");
+                case 5 -> lab.addNewerDocker(i);
+                default -> lab.add(i);
+            };
             host.start(i <= 3 ? Engine.SKEP : Engine.DOCKER);
             if (i > 3) {
                 host.load(lab.image());

@@ -60,6 +60,15 @@ final class Lab implements AutoCloseable {
         return hosts.computeIfAbsent(number, key -> new Host(this, key));
     }
 
+    /** Adds a host that runs the newer Docker which {@code bin/test} fetched, beside Debian 12's on the other hosts. */
+    Host addNewerDocker(int number) {
+        Path root = Path.of(System.getProperty("skep.newer.docker"));
+        if (!Files.exists(root.resolve("usr/sbin/dockerd"))) {
+            throw new AssertionError("there is no newer Docker in " + root + ": run the tests with bin/test");
+        }
+        return add(number, "--root", root.toString());
+    }
+
     Host host(int number) {
         Host host = hosts.get(number);
         if (host == null) {

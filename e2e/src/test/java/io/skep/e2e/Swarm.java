@@ -28,12 +28,15 @@ final class Swarm {
         return List.copyOf(workers);
     }
 
-    /** Makes hosts 1 to {@code managerCount} a cluster of managers of that engine, the next ones Docker workers. */
+    /**
+     * Makes hosts 1 to {@code managerCount} a cluster of managers of that engine, the next ones Docker workers: the
+     * last one with the newer Docker.
+     */
     static Swarm form(Lab lab, Engine managerEngine, int managerCount, int workerCount) {
         Swarm swarm = new Swarm(lab);
         for (int i = 1; i <= managerCount + workerCount; i++) {
-            Host host = lab.add(i);
             boolean manages = i <= managerCount;
+            Host host = i == managerCount + workerCount && !manages ? lab.addNewerDocker(i) : lab.add(i);
             Engine engine = manages ? managerEngine : Engine.DOCKER;
             host.start(engine);
             if (engine == Engine.DOCKER) {

@@ -15,6 +15,7 @@ import io.skep.certs.UnlockKey;
 import io.skep.wire.GetUnlockKeyResponse;
 import io.skep.wire.NodeSpec;
 import java.math.BigInteger;
+import java.net.InetSocketAddress;
 import java.time.Duration;
 import java.time.InstantSource;
 import java.util.Locale;
@@ -115,6 +116,15 @@ public final class Enrolment {
                 credentials,
                 key.isEmpty() ? null : new UnlockKey(key),
                 response.getVersion().getIndex());
+    }
+
+    /**
+     * Reads the address of a manager as users write it: host:port, where without a port 2377 is meant.
+     *
+     * @throws IllegalArgumentException when the port is none
+     */
+    public static InetSocketAddress address(String text) {
+        return ManagerChannels.parse(text);
     }
 
     private CertificateCalls calls(ManagedChannel channel) {

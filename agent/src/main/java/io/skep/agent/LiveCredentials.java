@@ -54,6 +54,11 @@ public final class LiveCredentials {
         return tls;
     }
 
+    /** Returns what the files are encrypted with, or null. */
+    public synchronized @Nullable UnlockKey unlockKey() {
+        return unlockKey;
+    }
+
     /** Calls the watcher after each change from now on. */
     public void watch(Consumer<NodeCredentials> watcher) {
         watchers.add(watcher);

@@ -23,7 +23,6 @@ import io.skep.certs.TlsMaterial;
 import io.skep.certs.TrustRoot;
 import java.net.InetSocketAddress;
 import java.time.InstantSource;
-import java.util.concurrent.TimeUnit;
 import javax.net.ssl.SSLException;
 
 /**
@@ -45,7 +44,6 @@ final class ManagerChannels {
 
     private static final int PORT_DEFAULT = 2377;
     private static final int MESSAGE_BYTES_MAX = Integer.MAX_VALUE;
-    private static final long KEEP_ALIVE_SECONDS = 10;
 
     /** One thread for all connections of this process: an agent has one or two. */
     private static final EventLoopGroup LOOP = new MultiThreadIoEventLoopGroup(
@@ -119,8 +117,6 @@ final class ManagerChannels {
                 .channelFactory(() -> secured(tls, name, target.getPort()))
                 .intercept(MetadataUtils.newAttachHeadersInterceptor(metadata))
                 .maxInboundMessageSize(MESSAGE_BYTES_MAX)
-                .keepAliveTime(KEEP_ALIVE_SECONDS, TimeUnit.SECONDS)
-                .keepAliveTimeout(KEEP_ALIVE_SECONDS, TimeUnit.SECONDS)
                 .disableRetry()
                 .build();
     }

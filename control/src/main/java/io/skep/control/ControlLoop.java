@@ -70,7 +70,7 @@ public final class ControlLoop {
         List<Loop> all = new ArrayList<>();
         all.add(liveness);
         all.addAll(taskLoops(state, now, ids));
-        all.add(new NetworkKeyRotation(state, now, ids));
+        all.add(new NetworkKeyRotation(now, ids));
         this.loops = List.copyOf(all);
     }
 

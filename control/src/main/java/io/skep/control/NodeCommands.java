@@ -1,0 +1,169 @@
+package io.skep.control;
+
+import com.google.protobuf.Timestamp;
+import io.skep.control.CommandException.Code;
+import io.skep.store.ClusterState;
+import io.skep.store.Kind;
+import io.skep.store.Transaction;
+import io.skep.wire.BlacklistedCertificate;
+import io.skep.wire.ChangeManager;
+import io.skep.wire.Cluster;
+import io.skep.wire.CommandResult;
+import io.skep.wire.Node;
+import io.skep.wire.NodeDescription;
+import io.skep.wire.NodeRole;
+import io.skep.wire.NodeSpec;
+import io.skep.wire.NodeStatus;
+import io.skep.wire.RegisterNode;
+import io.skep.wire.RemoveNodeRequest;
+import io.skep.wire.Task;
+import io.skep.wire.TaskState;
+import io.skep.wire.UpdateNodeRequest;
+import java.time.Duration;
+import java.time.Instant;
+
+/** The commands about nodes: they register, change role, and are removed (swarm-wire 2.5, 3.1, 8.5). */
+final class NodeCommands {
+    /** Engine label by which a Skep node is known: only these become managers. */
+    static final String SKEP_LABEL = "io.skep.version";
+
+    /** Engine label that the leader adds to a node that runs no containers; its value says why. */
+    static final String WITHOUT_EXECUTOR_LABEL = "io.skep.without-executor";
+
+    private static final Duration BLACKLIST_KEPT_AFTER_EXPIRY = Duration.ofDays(7);
+
+    private final NodeLiveness liveness;
+
+    NodeCommands(NodeLiveness liveness) {
+        this.liveness = liveness;
+    }
+
+    CommandResult register(Transaction transaction, Instant now, RegisterNode command) {
+        Node node = transaction.state().nodes().get(command.getNodeId());
+        if (node == null) {
+            throw new CommandException(Code.UNKNOWN, "node " + command.getNodeId() + " not found");
+        }
+        Node.Builder registered = node.toBuilder()
+                .setStatus(NodeStatus.newBuilder()
+                        .setState(NodeStatus.State.READY)
+                        .setAddr(command.getAddress())
+                        .setMessage(command.getWithoutExecutor()));
+        NodeDescription.Builder description = command.getDescription().toBuilder();
+        if (!command.getWithoutExecutor().isEmpty()) {
+            description.getEngineBuilder().putLabels(WITHOUT_EXECUTOR_LABEL, command.getWithoutExecutor());
+            registered.getSpecBuilder().setAvailability(NodeSpec.Availability.DRAIN);
+        }
+        registered.setDescription(description);
+        liveness.registered(command.getNodeId(), command.getManagerId(), now);
+        Node after = registered.build();
+        return Answers.of(after.equals(node) ? node : transaction.put(Kind.NODE, after));
+    }
+
+    CommandResult update(Transaction transaction, UpdateNodeRequest request) {
+        if (!request.hasSpec() || !request.hasNodeVersion()) {
+            throw Lookups.invalidArgument();
+        }
+        ClusterState state = transaction.state();
+        Node node = Lookups.require(state, Kind.NODE, request.getNodeId());
+        NodeSpec wanted = request.getSpec();
+        if (wanted.getAvailability() == NodeSpec.Availability.UNRECOGNIZED
+                || wanted.getDesiredRole() == NodeRole.UNRECOGNIZED) {
+            throw Lookups.invalidArgument();
+        }
+        String withoutExecutor = withoutExecutor(node);
+        if (wanted.getAvailability() == NodeSpec.Availability.ACTIVE && !withoutExecutor.isEmpty()) {
+            throw new CommandException(
+                    Code.FAILED_PRECONDITION, "node " + node.getId() + " cannot be made active: " + withoutExecutor);
+        }
+        boolean wasManager = node.getSpec().getDesiredRole() == NodeRole.MANAGER;
+        boolean promoted = !wasManager && wanted.getDesiredRole() == NodeRole.MANAGER;
+        boolean demoted = wasManager && wanted.getDesiredRole() == NodeRole.WORKER;
+        if (promoted && !node.getDescription().getEngine().containsLabels(SKEP_LABEL)) {
+            throw new CommandException(
+                    Code.FAILED_PRECONDITION,
+                    "node " + node.getId() + " cannot be promoted: it runs " + engineName(node)
+                            + ", and only Skep nodes can be managers of this swarm");
+        }
+        if (demoted && managers(state) == 1) {
+            throw new CommandException(Code.FAILED_PRECONDITION, "attempting to demote the last manager of the swarm");
+        }
+        Lookups.requireVersion(Kind.NODE, node, true, request.getNodeVersion());
+        Node.Builder updated = node.toBuilder()
+                .setSpec(wanted.toBuilder().setMembership(node.getSpec().getMembership()));
+        // A demoted manager stays one until it has left the quorum.
+        if (wanted.getDesiredRole() == NodeRole.MANAGER) {
+            updated.setRole(NodeRole.MANAGER);
+        }
+        return Answers.of(transaction.put(Kind.NODE, updated.build()));
+    }
+
+    /** Returns why a node runs no containers, or the empty string. */
+    static String withoutExecutor(Node node) {
+        return node.getDescription().getEngine().getLabelsOrDefault(WITHOUT_EXECUTOR_LABEL, "");
+    }
+
+    private static String engineName(Node node) {
+        String version = node.getDescription().getEngine().getEngineVersion();
+        return version.isEmpty() ? "an engine that has not reported yet" : "Docker Engine " + version;
+    }
+
+    private static long managers(ClusterState state) {
+        return state.nodes().values().stream()
+                .filter(node -> node.getSpec().getDesiredRole() == NodeRole.MANAGER)
+                .count();
+    }
+
+    CommandResult remove(Transaction transaction, Instant now, RemoveNodeRequest request) {
+        ClusterState state = transaction.state();
+        Node node = Lookups.require(state, Kind.NODE, request.getNodeId());
+        String id = node.getId();
+        if (node.getRole() == NodeRole.MANAGER || node.getSpec().getDesiredRole() == NodeRole.MANAGER) {
+            throw new CommandException(
+                    Code.FAILED_PRECONDITION,
+                    "node " + id + " is a cluster manager and is a member of the raft cluster."
+                            + " It must be demoted to worker before removal");
+        }
+        if (!request.getForce() && node.getStatus().getState() == NodeStatus.State.READY) {
+            throw new CommandException(Code.FAILED_PRECONDITION, "node " + id + " is not down and can't be removed");
+        }
+        blacklist(transaction, node, now);
+        for (Task task : state.tasksOfNode(id)) {
+            if (task.getStatus().getStateValue() <= TaskState.RUNNING_VALUE) {
+                transaction.put(
+                        Kind.TASK, NodeLiveness.orphaned(task, now, "the node of the task was removed from the swarm"));
+            }
+        }
+        transaction.remove(Kind.NODE, id);
+        return Answers.ofId(id);
+    }
+
+    private static void blacklist(Transaction transaction, Node node, Instant now) {
+        Cluster cluster = Lookups.requireCluster(transaction.state());
+        Cluster.Builder updated = cluster.toBuilder();
+        cluster.getBlacklistedCertificatesMap().forEach((id, entry) -> {
+            if (now.isAfter(Times.instant(entry.getExpiry()).plus(BLACKLIST_KEPT_AFTER_EXPIRY))) {
+                updated.removeBlacklistedCertificates(id);
+            }
+        });
+        Timestamp expiry = Times.timestamp(LeafExpiry.of(node, cluster, now));
+        updated.putBlacklistedCertificates(
+                node.getId(),
+                BlacklistedCertificate.newBuilder().setExpiry(expiry).build());
+        transaction.put(Kind.CLUSTER, updated.build());
+    }
+
+    /** Records what the quorum has already done: a node that left it is a manager no longer. */
+    CommandResult changeManager(Transaction transaction, ChangeManager command) {
+        Node node = Lookups.require(transaction.state(), Kind.NODE, command.getNodeId());
+        if (command.getLeave()) {
+            if (node.getRole() == NodeRole.MANAGER) {
+                node = transaction.put(
+                        Kind.NODE, node.toBuilder().setRole(NodeRole.WORKER).build());
+            }
+        } else if (node.getRole() != NodeRole.MANAGER) {
+            throw new CommandException(
+                    Code.PERMISSION_DENIED, "node " + node.getId() + " is a worker: promote it before it joins");
+        }
+        return Answers.of(node);
+    }
+}

@@ -1,3 +1,4 @@
+/** The command line {@code skep}: what the docker CLI does not do. */
 @NullMarked
 package io.skep.cli;
 

@@ -365,8 +365,9 @@ final class CertsCommand implements Runnable {
         @Override
         public Integer call() throws CredentialException, IOException {
             Instant now = terminal.clock().instant();
+            List<CertificateFolder.Entry> entries = place.open(terminal).list();
             terminal.out().println(ROW.formatted("NAME", "KIND", "EXPIRES", "DAYS LEFT", "ADDRESSES"));
-            for (CertificateFolder.Entry entry : place.open(terminal).list()) {
+            for (CertificateFolder.Entry entry : entries) {
                 long days = Duration.between(now, entry.notAfter()).toDays();
                 terminal.out()
                         .println(ROW.formatted(

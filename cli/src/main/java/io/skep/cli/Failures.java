@@ -6,6 +6,7 @@ import java.io.UncheckedIOException;
 import java.nio.file.AccessDeniedException;
 import java.nio.file.FileSystemException;
 import java.nio.file.NoSuchFileException;
+import java.util.Objects;
 import picocli.CommandLine;
 
 /** How failures are told: one line for what a user can act on, the whole trace for what is our own mistake. */
@@ -16,7 +17,7 @@ final class Failures {
     static int misused(CommandLine.ParameterException failure, String[] arguments) {
         CommandLine command = failure.getCommandLine();
         command.getErr()
-                .println("skep: " + oneLine(failure.getMessage()) + "; see: "
+                .println("skep: " + oneLine(String.valueOf(failure.getMessage())) + "; see: "
                         + command.getCommandSpec().qualifiedName() + " --help");
         return CommandLine.ExitCode.USAGE;
     }
@@ -24,9 +25,10 @@ final class Failures {
     /** A command that could not do its work. */
     static int failed(Exception failure, CommandLine command, CommandLine.ParseResult parsed) {
         switch (failure) {
-            case CredentialException e -> command.getErr().println("skep: " + oneLine(e.getMessage()));
+            case CredentialException e -> command.getErr().println("skep: " + oneLine(String.valueOf(e.getMessage())));
             case IOException e -> command.getErr().println("skep: " + describe(e));
-            case UncheckedIOException e -> command.getErr().println("skep: " + describe(e.getCause()));
+            case UncheckedIOException e ->
+                command.getErr().println("skep: " + describe(Objects.requireNonNull(e.getCause())));
             default -> {
                 command.getErr().println("skep: a mistake in skep itself; please report it with these lines:");
                 failure.printStackTrace(command.getErr());

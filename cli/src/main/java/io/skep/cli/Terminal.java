@@ -6,6 +6,7 @@ import java.io.PrintWriter;
 import java.nio.charset.StandardCharsets;
 import java.time.InstantSource;
 import java.util.Map;
+import java.util.Objects;
 
 /**
  * What surrounds a command: its streams, environment and clock.
@@ -35,7 +36,8 @@ record Terminal(
     }
 
     private static char[] askConsole(String question) throws CredentialException {
-        Console console = System.console();
+        // Since JDK 22 there is a console object even where nobody sits.
+        Console console = Objects.requireNonNull(System.console());
         if (!console.isTerminal()) {
             throw new CredentialException("a passphrase is needed, and there is no terminal to ask at;"
                     + " give --passphrase-file FILE or set SKEP_CA_PASSPHRASE");

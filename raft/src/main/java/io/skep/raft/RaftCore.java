@@ -437,8 +437,8 @@ final class RaftCore {
             case TIMEOUT_NOW -> timeoutNow(from, message);
             case READ -> peerRead(from, message, message.getRead());
             case READ_ANSWER -> readAnswer(message.getReadAnswer());
-            case KIND_NOT_SET -> {
-                // From a newer version: a message may always be lost.
+            case PART, KIND_NOT_SET -> {
+                // Parts are put together by the transport. The other is from a newer version: a message may be lost.
             }
         }
     }

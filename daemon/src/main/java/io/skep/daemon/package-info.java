@@ -1,3 +1,4 @@
+/** skepd: it puts a node together from its configuration, starts it, serves the API and stops it. */
 @NullMarked
 package io.skep.daemon;
 

@@ -1,10 +1,13 @@
 package io.skep.daemon.config;
 
+import io.skep.wire.GenericResource;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.stream.Stream;
 
 /**
  * All that skepd can be told, checked and complete; see docs/configuration.md for what each means.
@@ -43,6 +46,40 @@ public record Configuration(
         defaultAddressPools = List.copyOf(defaultAddressPools);
     }
 
+    /** Returns this configuration with what may change while the daemon runs taken from another. */
+    public Configuration reloaded(Configuration next) {
+        return new Configuration(
+                hosts,
+                socketGroup,
+                groupChosen,
+                tls,
+                insecurePlainTcp,
+                dataRoot,
+                execRoot,
+                pidFile,
+                next.labels,
+                nodeGenericResources,
+                defaultAddressPools,
+                swarm,
+                next.log,
+                metricsAddress,
+                next.shutdownTimeout,
+                containerd,
+                cgroupParent);
+    }
+
+    /** Returns a sentence for each file that is needed and is not there. */
+    public List<String> missingFiles() {
+        Stream<Path> needed = switch (tls.mode()) {
+            case OFF -> Stream.of();
+            case SERVER -> Stream.of(tls.certificate(), tls.key());
+            case MUTUAL -> Stream.of(tls.caCertificates(), tls.certificate(), tls.key());
+        };
+        return needed.filter(file -> !Files.exists(file))
+                .map(file -> file + " does not exist; skepd will not start without it")
+                .toList();
+    }
+
     /** How {@code tcp://} is secured. */
     public enum TlsMode {
         /** No TLS: whoever connects has full control. */
@@ -60,9 +97,11 @@ public record Configuration(
      * How this node meets its swarm.
      *
      * @param defaultAdvertiseAddress an address or the name of an interface, or empty
+     * @param advertiseAddress an address or the name of an interface to advertise from the next start on, whatever was
+     *     advertised before, or empty
      * @param managers further addresses of managers
      */
-    public record Swarm(String defaultAdvertiseAddress, List<Endpoint> managers) {
+    public record Swarm(String defaultAdvertiseAddress, String advertiseAddress, List<Endpoint> managers) {
         public Swarm {
             managers = List.copyOf(managers);
         }
@@ -99,15 +138,6 @@ public record Configuration(
         public String toString() {
             return (address.contains(":") ? "[" + address + "]" : address) + ":" + port;
         }
-    }
-
-    /** A resource of this node that services can reserve: an amount, or one of several named pieces. */
-    public sealed interface GenericResource {
-        String kind();
-
-        record Amount(String kind, long value) implements GenericResource {}
-
-        record Named(String kind, String value) implements GenericResource {}
     }
 
     /**

@@ -1,5 +1,9 @@
 package io.skep.daemon.config;
 
+import java.util.Collections;
+import java.util.EnumSet;
+import java.util.Set;
+
 /**
  * A key of the configuration file together with its flags: the one table from which the file, the command line, the
  * explanation and the check of the documentation are made.
@@ -56,6 +60,13 @@ enum Key {
             Type.STRING,
             "ADDRESS|INTERFACE",
             "address to advertise to the swarm when swarm init or join names none"),
+    SWARM_ADVERTISE_ADDR(
+            "swarm-advertise-addr",
+            "",
+            "--swarm-advertise-addr",
+            Type.STRING,
+            "ADDRESS|INTERFACE",
+            "address to advertise to the swarm from this start on, whatever was advertised before"),
     SWARM_MANAGERS(
             "swarm-managers",
             "",
@@ -116,6 +127,10 @@ enum Key {
             this.description = description;
         }
     }
+
+    /** Those that a reload takes over; the others wait for the next start. */
+    static final Set<Key> RELOADABLE =
+            Collections.unmodifiableSet(EnumSet.of(LABELS, DEBUG, LOG_LEVEL, LOG_FORMAT, SHUTDOWN_TIMEOUT));
 
     final String key;
     /** The flag's short form, or empty. */

@@ -3,6 +3,7 @@ package io.skep.daemon.config;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -52,6 +53,22 @@ public record LoadedConfiguration(Configuration configuration, Optional<Path> fi
             rows.forEach(row -> values.add(new Value(key.key, row.value(), row.sources())));
         });
         return new LoadedConfiguration(configuration, read ? Optional.of(path) : Optional.empty(), values);
+    }
+
+    /** Returns the keys whose values differ in another one and take effect only at a start. */
+    public List<String> changesThatNeedRestart(LoadedConfiguration other) {
+        return Arrays.stream(Key.values())
+                .filter(key -> !Key.RELOADABLE.contains(key))
+                .map(key -> key.key)
+                .filter(key -> !texts(key).equals(other.texts(key)))
+                .toList();
+    }
+
+    private List<String> texts(String key) {
+        return values.stream()
+                .filter(value -> value.key().equals(key))
+                .map(Value::text)
+                .toList();
     }
 
     /** Returns a table of all values in effect: key, value, source. */

@@ -2,10 +2,12 @@ package io.skep.daemon.config;
 
 import io.skep.daemon.config.Configuration.AddressPool;
 import io.skep.daemon.config.Configuration.Endpoint;
-import io.skep.daemon.config.Configuration.GenericResource;
 import io.skep.daemon.config.Configuration.LogFormat;
 import io.skep.daemon.config.Configuration.LogLevel;
 import io.skep.daemon.config.Configuration.TlsMode;
+import io.skep.wire.DiscreteGenericResource;
+import io.skep.wire.GenericResource;
+import io.skep.wire.NamedGenericResource;
 import java.net.InetAddress;
 import java.net.URI;
 import java.nio.file.InvalidPathException;
@@ -82,6 +84,7 @@ final class Settings {
                 parsed(Key.DEFAULT_ADDRESS_POOLS, Settings::pool),
                 new Configuration.Swarm(
                         single(Key.SWARM_DEFAULT_ADVERTISE_ADDR, "", DEFAULT).text(),
+                        single(Key.SWARM_ADVERTISE_ADDR, "", DEFAULT).text(),
                         parsed(Key.SWARM_MANAGERS, text -> endpoint(text, SWARM_PORT))),
                 log,
                 metricsAddress(),
@@ -175,13 +178,19 @@ final class Settings {
                         "\"" + kind + "\" is there more than once, which only names may be, not amounts");
             }
             if (!amount) {
-                return new GenericResource.Named(kind, match.group(2));
+                return GenericResource.newBuilder()
+                        .setNamedResourceSpec(
+                                NamedGenericResource.newBuilder().setKind(kind).setValue(match.group(2)))
+                        .build();
             }
             long value = Long.parseLong(match.group(2));
             if (value < 0) {
                 throw new IllegalArgumentException("an amount is not negative");
             }
-            return new GenericResource.Amount(kind, value);
+            return GenericResource.newBuilder()
+                    .setDiscreteResourceSpec(
+                            DiscreteGenericResource.newBuilder().setKind(kind).setValue(value))
+                    .build();
         });
     }
 

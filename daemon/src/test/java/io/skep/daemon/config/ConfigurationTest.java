@@ -5,10 +5,12 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.skep.daemon.config.Configuration.AddressPool;
 import io.skep.daemon.config.Configuration.Endpoint;
-import io.skep.daemon.config.Configuration.GenericResource;
 import io.skep.daemon.config.Configuration.LogFormat;
 import io.skep.daemon.config.Configuration.LogLevel;
 import io.skep.daemon.config.Configuration.TlsMode;
+import io.skep.wire.DiscreteGenericResource;
+import io.skep.wire.GenericResource;
+import io.skep.wire.NamedGenericResource;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -44,6 +46,7 @@ class ConfigurationTest {
               "node-generic-resources": ["gpu=UUID1", "gpu=UUID2", "slots=3"],
               "default-address-pools": [{"base": "10.10.0.0/16", "size": 24}],
               "swarm-default-advertise-addr": "eth1",
+              "swarm-advertise-addr": "10.0.0.9",
               "swarm-managers": ["10.0.0.1", "manager.example:2400", "fd00::1"],
               "debug": true,
               "log-level": "error",
@@ -71,12 +74,17 @@ class ConfigurationTest {
             Optional.of(Path.of("/run/other.pid")),
             Map.of("zone", "a", "disk", "ssd=fast"),
             List.of(
-                    new GenericResource.Named("gpu", "UUID1"),
-                    new GenericResource.Named("gpu", "UUID2"),
-                    new GenericResource.Amount("slots", 3)),
+                    named("gpu", "UUID1"),
+                    named("gpu", "UUID2"),
+                    GenericResource.newBuilder()
+                            .setDiscreteResourceSpec(DiscreteGenericResource.newBuilder()
+                                    .setKind("slots")
+                                    .setValue(3))
+                            .build()),
             List.of(new AddressPool("10.10.0.0/16", 24)),
             new Configuration.Swarm(
                     "eth1",
+                    "10.0.0.9",
                     List.of(
                             new Endpoint("10.0.0.1", 2377),
                             new Endpoint("manager.example", 2400),
@@ -111,7 +119,7 @@ class ConfigurationTest {
                         Map.of(),
                         List.of(),
                         List.of(),
-                        new Configuration.Swarm("", List.of()),
+                        new Configuration.Swarm("", "", List.of()),
                         new Configuration.Log(LogLevel.INFO, LogFormat.TEXT),
                         Optional.empty(),
                         Optional.of(Duration.ofSeconds(15)),
@@ -165,6 +173,7 @@ class ConfigurationTest {
                 "--node-generic-resource=slots=3",
                 "--default-address-pool=base=10.10.0.0/16,size=24",
                 "--swarm-default-advertise-addr=eth1",
+                "--swarm-advertise-addr=10.0.0.9",
                 "--swarm-manager=10.0.0.1",
                 "--swarm-manager=manager.example:2400",
                 "--swarm-manager=fd00::1",
@@ -466,6 +475,13 @@ class ConfigurationTest {
         assertThat(Arguments.usage())
                 .contains(Arrays.stream(Key.values()).map(key -> key.flag).toList())
                 .contains("--config-file", "--validate", "--version");
+    }
+
+    private static GenericResource named(String kind, String value) {
+        return GenericResource.newBuilder()
+                .setNamedResourceSpec(
+                        NamedGenericResource.newBuilder().setKind(kind).setValue(value))
+                .build();
     }
 
     private Surroundings windows() {

@@ -1,0 +1,4 @@
+@NullMarked
+package io.skep.daemon;
+
+import org.jspecify.annotations.NullMarked;

@@ -52,6 +52,7 @@ final class LocalConsensus implements Consensus {
         }
         Held proposed = new Held(entry, new CompletableFuture<>());
         held.add(proposed);
+        notifyAll();
         if (!holding) {
             apply();
         }
@@ -71,8 +72,17 @@ final class LocalConsensus implements Consensus {
         holding = true;
     }
 
-    synchronized int heldCount() {
-        return held.size();
+    /** Waits until so many entries are kept; false when that takes too long. */
+    synchronized boolean awaitHeld(int count) throws InterruptedException {
+        long deadline = System.nanoTime() + 10_000_000_000L;
+        while (held.size() < count) {
+            long left = (deadline - System.nanoTime()) / 1_000_000;
+            if (left <= 0) {
+                return false;
+            }
+            wait(left);
+        }
+        return true;
     }
 
     /** Commits what was kept, and what comes. */

@@ -2,6 +2,7 @@ package io.skep.agent;
 
 import com.google.protobuf.ByteString;
 import io.grpc.ManagedChannel;
+import io.grpc.Status;
 import io.grpc.StatusRuntimeException;
 import io.skep.certs.CertificateRequest;
 import io.skep.certs.CredentialException;
@@ -12,13 +13,18 @@ import io.skep.certs.TlsIdentity;
 import io.skep.certs.TlsMaterial;
 import io.skep.certs.TrustRoot;
 import io.skep.certs.UnlockKey;
+import io.skep.wire.ChangeManager;
+import io.skep.wire.Command;
+import io.skep.wire.ExecuteRequest;
 import io.skep.wire.GetUnlockKeyResponse;
+import io.skep.wire.LeaderGrpc;
 import io.skep.wire.NodeSpec;
 import java.math.BigInteger;
 import java.net.InetSocketAddress;
 import java.time.Duration;
 import java.time.InstantSource;
 import java.util.Locale;
+import java.util.concurrent.TimeUnit;
 import java.util.random.RandomGenerator;
 import javax.net.ssl.SSLException;
 import org.jspecify.annotations.Nullable;
@@ -125,6 +131,37 @@ public final class Enrolment {
      */
     public static InetSocketAddress address(String text) {
         return ManagerChannels.parse(text);
+    }
+
+    /**
+     * Returns whether other managers may form a quorum with the one at an address: all of Skep's do, a Docker Engine
+     * does not know the call. One that does not answer is given the benefit of the doubt.
+     *
+     * @param identity of a manager
+     */
+    public boolean takesManagers(String address, NodeCredentials identity) {
+        ManagedChannel channel;
+        try {
+            channel = channels.authenticated(
+                    address, new TlsIdentity(TlsMaterial.of(identity), clock), NodeIdentity.MANAGER_NAME);
+        } catch (SSLException e) {
+            throw new IllegalStateException("this JDK has no TLS", e);
+        }
+        try {
+            // A manager without address is refused by every manager that understands the question.
+            Command question = Command.newBuilder()
+                    .setChangeManager(ChangeManager.newBuilder()
+                            .setNodeId(identity.identity().nodeId()))
+                    .build();
+            LeaderGrpc.newBlockingStub(channel)
+                    .withDeadlineAfter(TRY_DELAY.toMillis(), TimeUnit.MILLISECONDS)
+                    .execute(ExecuteRequest.newBuilder().setCommand(question).build());
+            return true;
+        } catch (StatusRuntimeException e) {
+            return e.getStatus().getCode() != Status.Code.UNIMPLEMENTED;
+        } finally {
+            channel.shutdownNow();
+        }
     }
 
     private CertificateCalls calls(ManagedChannel channel) {

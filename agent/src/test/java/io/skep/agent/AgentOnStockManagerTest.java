@@ -177,6 +177,17 @@ class AgentOnStockManagerTest {
     }
 
     @Test
+    void noticesThatDockerEnginesTakeNoManagersOfSkep() throws Exception {
+        NodeCredentials credentials = enrolment()
+                .enrol(manager.address(), manager.managerToken(), NodeSpec.Availability.ACTIVE)
+                .credentials();
+        assertThat(credentials.identity().isManager()).isTrue();
+        assertThat(enrolment().takesManagers(manager.address(), credentials)).isFalse();
+        // A node that never shows a certificate of the new root would hold up another test's rotation.
+        manager.docker("node", "rm", "--force", credentials.identity().nodeId());
+    }
+
+    @Test
     void aWrongSecretIsRefusedInTheWordsOfTheManager() throws Exception {
         String token = manager.workerToken();
         String wrong = token.substring(0, token.length() - 3) + "000";

@@ -45,6 +45,10 @@ final class StockManager implements AutoCloseable {
         return docker("swarm", "join-token", "-q", "worker");
     }
 
+    String managerToken() throws IOException, InterruptedException {
+        return docker("swarm", "join-token", "-q", "manager");
+    }
+
     /** Kills the engine and starts it again. */
     void restart() throws IOException, InterruptedException {
         hosts("kill", "1");

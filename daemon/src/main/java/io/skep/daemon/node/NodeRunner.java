@@ -414,11 +414,11 @@ public final class NodeRunner implements SwarmNode, AutoCloseable {
         RunningNode node = null;
         try {
             String remote = request.remoteAddresses().getFirst();
-            Enrolled enrolled = new Enrolment(settings.version(), settings.clock(), random)
-                    .enrol(remote, request.joinToken(), request.availability());
+            Enrolment enrolment = new Enrolment(settings.version(), settings.clock(), random);
+            Enrolled enrolled = enrolment.enrol(remote, request.joinToken(), request.availability());
             HostPort advertised = advertise.orElseGet(
                     () -> new HostPort(SwarmAddresses.towards(Enrolment.address(remote)), listen.port()));
-            node = enter(enrolled, remote, listen, advertised, dataPath);
+            node = enter(enrolment, enrolled, remote, listen, advertised, dataPath);
             phase = new Phase.Inside(node);
             awaitRegistered(node);
             attempt.done.complete(null);
@@ -435,9 +435,14 @@ public final class NodeRunner implements SwarmNode, AutoCloseable {
         }
     }
 
-    private RunningNode enter(Enrolled enrolled, String remote, HostPort listen, HostPort advertise, String dataPath)
+    private RunningNode enter(
+            Enrolment enrolment, Enrolled enrolled, String remote, HostPort listen, HostPort advertise, String dataPath)
             throws IOException, CredentialException, InterruptedException {
         NodeCredentials credentials = enrolled.credentials().withKeyEncryptionVersion(enrolled.unlockKeyVersion());
+        if (credentials.identity().isManager() && !enrolment.takesManagers(remote, credentials)) {
+            throw new ApiException(
+                    400, Refusals.managedByDocker(credentials.identity().nodeId()));
+        }
         folder.credentials().save(credentials, enrolled.unlockKey());
         Setup setup = new Setup(
                 listen.toString(), advertise.toString(), SwarmAddresses.isLocal(advertise.host()), dataPath, false);

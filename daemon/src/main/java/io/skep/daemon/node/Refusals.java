@@ -55,6 +55,11 @@ final class Refusals {
                         + " Use the \"docker info\" command to see the current swarm status of your node.");
     }
 
+    static String managedByDocker(String nodeId) {
+        return "the managers of this swarm are Docker Engines, with which Skep can be a worker but not a manager; remove"
+                + " node " + nodeId + " there with `docker node rm --force`, and join with the worker token";
+    }
+
     /**
      * A manager must not leave by accident.
      *

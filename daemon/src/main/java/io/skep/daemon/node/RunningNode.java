@@ -471,6 +471,10 @@ final class RunningNode implements AutoCloseable {
         if (others.isEmpty()) {
             throw new IOException("no other manager is known");
         }
+        if (!new Enrolment(settings.version(), settings.clock(), random)
+                .takesManagers(others.getFirst(), credentials.current())) {
+            throw new IOException(Refusals.managedByDocker(nodeId()));
+        }
         folder.deleteRaft();
         startManager(new Start.Join(others));
     }

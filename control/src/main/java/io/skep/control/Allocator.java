@@ -17,7 +17,6 @@ import io.skep.wire.Service;
 import io.skep.wire.Task;
 import io.skep.wire.TaskState;
 import io.skep.wire.TaskStatus;
-import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Collection;
@@ -41,11 +40,10 @@ import org.jspecify.annotations.Nullable;
  * releases what it had before. Within {@link #act} things are claimed when they are taken, and claimed again, without
  * effect, when the change is observed. A task owns its addresses until it has ended, even if it is kept for history.
  *
- * <p>What cannot be had waits, and is tried again after anything was released or after {@link #RETRY_AFTER}; tasks that
- * wait say for what. A task is given on to the scheduler, by its state PENDING, when it has all it needs.
+ * <p>What cannot be had waits, and is tried again after anything was released; tasks that wait say for what. A task is
+ * given on to the scheduler, by its state PENDING, when it has all it needs.
  */
 final class Allocator implements Loop {
-    static final Duration RETRY_AFTER = Duration.ofMinutes(5);
     private static final String ALLOCATED_MESSAGE = "pending task scheduling";
 
     private final NetworkSpace networks = new NetworkSpace();
@@ -59,7 +57,6 @@ final class Allocator implements Loop {
     private final Set<String> waitingTasks = new LinkedHashSet<>();
     private final Set<String> waitingNodes = new LinkedHashSet<>();
     private boolean somethingReleased;
-    private @Nullable Instant retryAt;
 
     Allocator(ClusterState state) {
         for (Network network : oldestFirst(Kind.NETWORK, state.networks().values())) {
@@ -206,10 +203,8 @@ final class Allocator implements Loop {
         if (cluster == null) {
             return;
         }
-        boolean retryDue = retryAt != null && !now.isBefore(retryAt);
-        if (somethingReleased || retryDue) {
+        if (somethingReleased) {
             somethingReleased = false;
-            retryAt = null;
             dirtyNetworks.addAll(networkFailures.keySet());
             dirtyServices.addAll(serviceFailures.keySet());
             dirtyTasks.addAll(waitingTasks);
@@ -219,20 +214,11 @@ final class Allocator implements Loop {
         drain(dirtyServices, id -> allocateService(transaction, id));
         drain(dirtyTasks, id -> allocateTask(transaction, id, now));
         drain(dirtyNodes, id -> allocateNode(transaction, id));
-        boolean waiting = !networkFailures.isEmpty()
-                || !serviceFailures.isEmpty()
-                || !waitingTasks.isEmpty()
-                || !waitingNodes.isEmpty();
-        if (!waiting) {
-            retryAt = null;
-        } else if (retryAt == null) {
-            retryAt = now.plus(RETRY_AFTER);
-        }
     }
 
     @Override
     public @Nullable Instant nextWake() {
-        return retryAt;
+        return null;
     }
 
     private static void drain(Set<String> dirty, Consumer<String> allocate) {

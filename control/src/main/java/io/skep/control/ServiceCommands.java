@@ -64,6 +64,7 @@ final class ServiceCommands {
         Service updated;
         if (request.getRollback() == UpdateServiceRequest.Rollback.PREVIOUS) {
             updated = rolledBack(service, now);
+            checkPorts(state, service.getId(), updated.getSpec().getEndpoint());
             checkReferences(state, updated.getSpec());
         } else {
             updated = updated(state, service, now, request);

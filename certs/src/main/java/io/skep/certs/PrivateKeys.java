@@ -44,8 +44,10 @@ import org.jspecify.annotations.Nullable;
 
 /** The forms of private keys that stand in PEM files, those that openssl writes among them. */
 final class PrivateKeys {
-    /** Rounds of PBKDF2 with HMAC-SHA256 for keys under a passphrase (OWASP's figure of 2023). */
-    private static final int PASSPHRASE_ROUNDS = 600_000;
+    /** Rounds of PBKDF2 with HMAC-SHA512 for keys under a passphrase (OWASP's figure of 2023). */
+    private static final int PASSPHRASE_ROUNDS = 210_000;
+
+    private static final String PASSPHRASE_SCHEME = "PBEWithHmacSHA512AndAES_256";
 
     private PrivateKeys() {}
 
@@ -75,7 +77,7 @@ final class PrivateKeys {
     }
 
     /**
-     * PKCS#8 encrypted with PBES2: AES-256-CBC under a key from PBKDF2 with HMAC-SHA256. {@code openssl pkey} reads it.
+     * PKCS#8 encrypted with PBES2: AES-256-CBC under a key from PBKDF2 with HMAC-SHA512. {@code openssl pkey} reads it.
      */
     static String encode(PrivateKey key, char[] passphrase, SecureRandom random) {
         byte[] salt = new byte[16];
@@ -84,9 +86,8 @@ final class PrivateKeys {
         random.nextBytes(iv);
         try {
             PBEKeySpec spec = new PBEKeySpec(passphrase);
-            SecretKey secret =
-                    SecretKeyFactory.getInstance("PBEWithHmacSHA256AndAES_256").generateSecret(spec);
-            Cipher cipher = Cipher.getInstance("PBEWithHmacSHA256AndAES_256");
+            SecretKey secret = SecretKeyFactory.getInstance(PASSPHRASE_SCHEME).generateSecret(spec);
+            Cipher cipher = Cipher.getInstance(PASSPHRASE_SCHEME);
             cipher.init(
                     Cipher.ENCRYPT_MODE,
                     secret,
@@ -169,8 +170,16 @@ final class PrivateKeys {
                             + "\", which is not supported; convert it with: openssl pkcs8 -topk8 -nodes");
             };
         } catch (IOException | GeneralSecurityException | RuntimeException e) {
-            throw new CredentialException(what + " holds a damaged or unsupported private key", e);
+            // One wrong passphrase in 256 passes the padding's check and shows only here.
+            throw encrypted
+                    ? wrongPassphrase(what, e)
+                    : new CredentialException(what + " holds a damaged or unsupported private key", e);
         }
+    }
+
+    private static CredentialException wrongPassphrase(String what, Exception cause) {
+        return new CredentialException(
+                what + " cannot be decrypted: the passphrase is wrong, or the file is damaged", cause);
     }
 
     private static byte[] decryptOpenssl(Pem block, byte[] content, String what, char @Nullable [] passphrase)
@@ -184,7 +193,7 @@ final class PrivateKeys {
                     .get(info[0])
                     .decrypt(content, HexFormat.of().parseHex(info[1]));
         } catch (PEMException e) {
-            throw new CredentialException(what + " cannot be decrypted: the passphrase is wrong", e);
+            throw wrongPassphrase(what, e);
         }
     }
 
@@ -202,7 +211,7 @@ final class PrivateKeys {
             cipher.init(Cipher.DECRYPT_MODE, secret, parameters);
             return cipher.doFinal(info.getEncryptedData());
         } catch (BadPaddingException | InvalidKeySpecException e) {
-            throw new CredentialException(what + " cannot be decrypted: the passphrase is wrong", e);
+            throw wrongPassphrase(what, e);
         } catch (GeneralSecurityException e) {
             throw new CredentialException(what + " is encrypted in a way that is not supported", e);
         }

@@ -138,7 +138,8 @@ class CertificateFolderTest {
         CertificateFolder wrong = CertificateFolder.open(folder(), keyFile -> "wrong".toCharArray());
         assertThatThrownBy(() -> wrong.addClient("bob", List.of("10.0.0.1"), OPTIONS, now))
                 .isInstanceOf(CredentialException.class)
-                .hasMessage(folder().resolve("ca-key.pem") + " cannot be decrypted: the passphrase is wrong");
+                .hasMessageStartingWith(
+                        folder().resolve("ca-key.pem") + " cannot be decrypted: the passphrase is wrong");
         assertThat(folder().resolve("clients/bob")).doesNotExist();
         assertThat(wrong.list()).hasSize(2);
     }

@@ -116,6 +116,18 @@ class PemTest {
     }
 
     @Test
+    void aWrongPassphraseIsCalledSoEvenWhenThePaddingHappensToFit() throws Exception {
+        Openssl.run(folder, "genrsa", "-aes256", "-passout", "pass:secret", "-out", "key", "1024");
+        ByteString text = ByteString.copyFrom(Files.readAllBytes(folder.resolve("key")));
+
+        for (int i = 0; i < 1000; i++) {
+            char[] wrong = ("wrong" + i).toCharArray();
+            assertThatThrownBy(() -> PrivateKeys.parse(text, "key", wrong))
+                    .hasMessage("key cannot be decrypted: the passphrase is wrong, or the file is damaged");
+        }
+    }
+
+    @Test
     void opensslReadsAKeyUnderAPassphrase() throws Exception {
         PrivateKey key = PrivateKeys.generateEcdsa().getPrivate();
         String text = PrivateKeys.encode(key, "größer".toCharArray(), new SecureRandom());

@@ -192,6 +192,15 @@ final class Updater implements Loop {
         return best;
     }
 
+    private static @Nullable Task best(List<Task> runnable) {
+        for (Task task : runnable) {
+            if (task.getStatus().getState() == TaskState.RUNNING) {
+                return task;
+            }
+        }
+        return runnable.isEmpty() ? null : runnable.getLast();
+    }
+
     private static boolean isDirty(ClusterState state, Service service, Task task) {
         return TaskFreshness.isDirty(service, task, state.nodes().get(task.getNodeId()));
     }
@@ -383,9 +392,8 @@ final class Updater implements Loop {
             Task kept = upToDate(state, service, runnable);
             if (kept == null) {
                 boolean stopFirst = order != UpdateOrder.START_FIRST;
-                if (stopFirst) {
-                    stopOthers(transaction, runnable, null);
-                }
+                // Of what earlier updates left half done, one serves until the new task does.
+                stopOthers(transaction, runnable, stopFirst ? null : best(runnable));
                 Task made =
                         slots.create(transaction, now, current, key, stopFirst ? TaskState.READY : TaskState.RUNNING);
                 updated.put(made.getId(), Instant.MAX);

@@ -84,6 +84,7 @@ public final class ControlLoop {
                 new RemovedServices(state),
                 new ReplicatedOrchestrator(state, slots, restarts, updater),
                 new GlobalOrchestrator(state, slots, restarts, updater),
+                new JobOrchestrator(state, slots, restarts),
                 updater,
                 restarts,
                 new Allocator(state),

@@ -97,17 +97,24 @@ abstract class Orchestrator implements Loop {
         if (task == null) {
             return;
         }
-        if (task.after() != null) {
-            noteEnd(state, task.object());
+        Service owner = state.services().get(task.object().getServiceId());
+        if (owner == null || !handles(owner)) {
             return;
         }
-        Service owner = state.services().get(task.object().getServiceId());
-        if (owner != null
-                && handles(owner)
-                && (TaskStates.isWanted(task.object())
-                        || slots.tasks(state, SlotKey.of(owner, task.object())).isEmpty())) {
+        if (task.after() != null) {
+            noteEnd(state, task.object());
+            observeTask(owner, task.object());
+        } else if (TaskStates.isWanted(task.object())
+                || slots.tasks(state, SlotKey.of(owner, task.object())).isEmpty()) {
             observeRemoval(owner, task.object());
         }
+    }
+
+    /** Takes note of a task that was made or changed. */
+    protected void observeTask(Service service, Task task) {}
+
+    protected final void reconcileLater(String serviceId) {
+        servicesToReconcile.add(serviceId);
     }
 
     protected void observeService(Event<Service> event) {

@@ -1,6 +1,7 @@
 package io.skep.cli;
 
 import io.skep.certs.CredentialException;
+import io.skep.daemon.config.ConfigurationException;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.AccessDeniedException;
@@ -26,6 +27,10 @@ final class Failures {
     static int failed(Exception failure, CommandLine command, CommandLine.ParseResult parsed) {
         switch (failure) {
             case CredentialException e -> command.getErr().println("skep: " + oneLine(String.valueOf(e.getMessage())));
+            case ConfigurationException e -> {
+                command.getErr().println("skep: " + e.getMessage());
+                return e.isUsage() ? CommandLine.ExitCode.USAGE : CommandLine.ExitCode.SOFTWARE;
+            }
             case IOException e -> command.getErr().println("skep: " + describe(e));
             case UncheckedIOException e ->
                 command.getErr().println("skep: " + describe(Objects.requireNonNull(e.getCause())));

@@ -31,6 +31,7 @@ public final class Main implements Runnable {
     static int run(Terminal terminal, String... arguments) {
         CommandLine line = new CommandLine(new Main())
                 .addSubcommand(CertsCommand.commandLine(terminal))
+                .addSubcommand(ConfigCommand.commandLine(terminal))
                 .setOut(terminal.out())
                 .setErr(terminal.err())
                 .setUsageHelpAutoWidth(true)

@@ -151,9 +151,12 @@ final class Daemon {
 
     /** Says which settings are understood, and kept for later, but do nothing yet. */
     private void warnOfSettingsWithoutEffect() {
-        if (!configuration.containerd().isEmpty()
-                || !configuration.cgroupParent().isEmpty()) {
-            LOG.warn("containerd and cgroup-parent have no effect: this node runs no containers");
+        boolean some = !configuration.containerd().isEmpty()
+                || !configuration.cgroupParent().isEmpty()
+                || !configuration.defaultAddressPools().isEmpty();
+        if (some) {
+            LOG.warn(
+                    "containerd, cgroup-parent and default-address-pools have no effect: this node runs no containers");
         }
     }
 

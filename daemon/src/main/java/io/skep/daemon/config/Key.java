@@ -52,7 +52,7 @@ enum Key {
             "--default-address-pool",
             Type.POOLS,
             "base=CIDR,size=BITS",
-            "pools from which this engine's own networks take subnets"),
+            "pools for this engine's own networks; without effect while this node runs no containers"),
     SWARM_DEFAULT_ADVERTISE_ADDR(
             "swarm-default-advertise-addr",
             "",

@@ -291,6 +291,7 @@ public final class ApiServer implements AutoCloseable {
                 byte first = bytes.getByte(bytes.readerIndex());
                 if (first != TLS_HANDSHAKE) {
                     bytes.release();
+                    context.pipeline().remove(HandshakeLog.class);
                     LOG.warn(
                             "TLS handshake with {} failed: the client does not speak TLS",
                             context.channel().remoteAddress());

@@ -44,7 +44,7 @@ sealed interface Effect {
     /** Entries to apply, answered by Applied. */
     record Apply(List<RaftEntry> entries) implements MachineEffect {}
 
-    /** The state is to be replaced by that of a snapshot. */
+    /** The state is to be replaced by that of a snapshot, answered by Applied. */
     record Restore(long index) implements MachineEffect {}
 
     /** The state as it is now is to be kept, answered by SnapshotTaken or SnapshotFailed. */

@@ -211,6 +211,9 @@ final class RaftCore {
 
     private final ArrayDeque<Handed> handedWindow = new ArrayDeque<>();
     private long handedBytes;
+    /** Snapshots that the state machine has yet to take over. */
+    private final Set<Long> restoring = new HashSet<>();
+
     private boolean snapshotRunning;
     private long snapshotRetryMillis;
     private long bytesSinceSnapshot;
@@ -285,7 +288,7 @@ final class RaftCore {
         if (broken && !brokenRetrying) {
             deadline = Math.min(deadline, brokenRetryMillis);
         }
-        if (!askedReads.isEmpty() && role != Role.LEADER) {
+        if (!askedReads.isEmpty() && leader != null && role != Role.LEADER) {
             deadline = Math.min(deadline, readAskedMillis + timing.heartbeatMillis());
         }
         for (List<LocalRead> reads : List.of(newReads, askedReads)) {
@@ -505,6 +508,7 @@ final class RaftCore {
         } else if (now >= electionMillis) {
             if (!promotable()) {
                 leader = null;
+                returnAskedReads();
                 electionMillis = now + electionTimeout();
             } else if (now - electionMillis > STALL_MILLIS && !postponed && !isAlone()) {
                 // This process, not the leader, was silent: its words may still be on their way in.
@@ -1488,6 +1492,9 @@ final class RaftCore {
         while (!handedWindow.isEmpty() && handedWindow.getFirst().index() <= index) {
             handedBytes -= handedWindow.removeFirst().bytes();
         }
+        if (restoring.removeIf(restored -> restored <= index)) {
+            compact(false);
+        }
     }
 
     private void advanceApplication() {
@@ -1589,6 +1596,7 @@ final class RaftCore {
         }
         Set<Long> inUse = new HashSet<>();
         inUse.add(snapshot.getIndex());
+        inUse.addAll(restoring);
         for (Peer peer : peers.values()) {
             if (peer.mode == Peer.Mode.SNAPSHOT) {
                 inUse.add(peer.snapshotIndex);
@@ -1740,7 +1748,7 @@ final class RaftCore {
             durable = meta.getIndex();
             verified = meta.getIndex();
             effects.add(new Restore(meta.getIndex()));
-            effects.add(new Compact(meta.getIndex(), Set.of(meta.getIndex())));
+            restoring.add(meta.getIndex());
             note(false, "the log was replaced by the leader's snapshot at index " + meta.getIndex());
             if (role == Role.FOLLOWER && leader != null) {
                 answerSnapshot(leader, meta, 0, true);

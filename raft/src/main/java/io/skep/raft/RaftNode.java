@@ -496,6 +496,7 @@ public final class RaftNode implements AutoCloseable {
                 } catch (IOException e) {
                     throw new IllegalStateException("the snapshot of the leader cannot be taken over", e);
                 }
+                inbox.add(new Input.Applied(restore.index()));
             }
             case TakeSnapshot take -> {
                 ReplicatedState.Frozen frozen = state.freeze();

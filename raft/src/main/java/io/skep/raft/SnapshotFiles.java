@@ -83,11 +83,12 @@ final class SnapshotFiles {
         return new Reader(index);
     }
 
-    /** Deletes all snapshots but those with the given indexes. */
+    /** Deletes all snapshots but those with the given indexes, and newer ones, which may have come meanwhile. */
     void retain(Set<Long> indexes) throws IOException {
+        long newest = indexes.stream().mapToLong(Long::longValue).max().orElse(0);
         for (String name : disk.list()) {
             long index = index(name);
-            if (index > 0 && !indexes.contains(index)) {
+            if (index > 0 && index < newest && !indexes.contains(index)) {
                 disk.delete(name);
             }
         }

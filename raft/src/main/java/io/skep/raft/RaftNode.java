@@ -468,6 +468,9 @@ public final class RaftNode implements AutoCloseable {
             while (!stateEnds) {
                 stateWork.take().run();
             }
+        } catch (RuntimeException | Error e) {
+            stopped.completeExceptionally(e);
+            throw e;
         } finally {
             // Makes request() settle what comes from now on.
             stopping = true;

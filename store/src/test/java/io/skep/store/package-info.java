@@ -1,0 +1,5 @@
+/** Tests of the state of the cluster. */
+@NullMarked
+package io.skep.store;
+
+import org.jspecify.annotations.NullMarked;

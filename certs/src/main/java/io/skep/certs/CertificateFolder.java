@@ -134,6 +134,7 @@ public final class CertificateFolder {
         return rsa ? ApiCertificateAuthority.KeyType.RSA : ApiCertificateAuthority.KeyType.ECDSA;
     }
 
+    /** The authority with its key; called before anything is written, as it fails on a wrong passphrase. */
     private ApiCertificateAuthority authority() throws CredentialException {
         ApiCertificateAuthority known = authority;
         if (known == null) {
@@ -162,6 +163,7 @@ public final class CertificateFolder {
         HostsFile.requireName(name);
         Path target = machine(name);
         requireAbsent(target, name, options);
+        authority();
         Path staged = stage(target);
         writeServer(staged, name, addresses, options, now);
         publish(staged, target);
@@ -180,6 +182,7 @@ public final class CertificateFolder {
         Path target = folder.resolve(CLIENTS).resolve(name);
         requireAbsent(target, name, options);
         List<ClientBundle.Target> targets = targets(hosts, options.port());
+        authority();
         Path staged = stage(target);
         writeClient(staged, name, targets, options, now);
         publish(staged, target);
@@ -208,6 +211,9 @@ public final class CertificateFolder {
             }
         }
         List<Path> made = new ArrayList<>();
+        if (!wanted.isEmpty()) {
+            authority();
+        }
         for (HostsFile.Machine machine : wanted) {
             Path target = machine(machine.name());
             Path staged = stage(target);

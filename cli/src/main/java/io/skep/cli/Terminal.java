@@ -6,7 +6,6 @@ import java.io.PrintWriter;
 import java.nio.charset.StandardCharsets;
 import java.time.InstantSource;
 import java.util.Map;
-import java.util.Objects;
 
 /**
  * What surrounds a command: its streams, environment and clock.
@@ -35,10 +34,11 @@ record Terminal(
                 Terminal::askConsole);
     }
 
+    // Whether there is a console object where nobody sits has changed twice: not before JDK 22, not since JDK 25.
+    @SuppressWarnings("SystemConsoleNull")
     private static char[] askConsole(String question) throws CredentialException {
-        // Since JDK 22 there is a console object even where nobody sits.
-        Console console = Objects.requireNonNull(System.console());
-        if (!console.isTerminal()) {
+        Console console = System.console();
+        if (console == null || !console.isTerminal()) {
             throw new CredentialException("a passphrase is needed, and there is no terminal to ask at;"
                     + " give --passphrase-file FILE or set SKEP_CA_PASSPHRASE");
         }

@@ -1,6 +1,7 @@
 package io.skep.cli;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.skep.certs.CredentialException;
 import java.io.PrintWriter;
@@ -136,6 +137,13 @@ class CertsCommandTest {
         assertFails(
                 certs("client", "carol", "--host", "10.0.0.1", "--passphrase-file", "/nowhere"),
                 "the passphrase file /nowhere does not exist");
+    }
+
+    @Test
+    void whereNobodySitsTheOtherWaysAreNamed() {
+        assertThatThrownBy(() -> Terminal.system().secrets().ask("Passphrase"))
+                .isInstanceOf(CredentialException.class)
+                .hasMessageContaining("give --passphrase-file FILE or set SKEP_CA_PASSPHRASE");
     }
 
     @Test

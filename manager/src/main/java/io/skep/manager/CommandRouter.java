@@ -4,7 +4,6 @@ import com.google.common.util.concurrent.FutureCallback;
 import com.google.common.util.concurrent.Futures;
 import com.google.common.util.concurrent.ListenableFuture;
 import com.google.common.util.concurrent.MoreExecutors;
-import io.grpc.ManagedChannel;
 import io.grpc.StatusRuntimeException;
 import io.skep.control.CommandException;
 import io.skep.control.CommandException.Code;
@@ -20,6 +19,7 @@ import io.skep.wire.Command;
 import io.skep.wire.ExecuteRequest;
 import io.skep.wire.ExecuteResponse;
 import io.skep.wire.LeaderGrpc;
+import io.skep.wire.LeaderGrpc.LeaderFutureStub;
 import java.time.Duration;
 import java.util.Objects;
 import java.util.concurrent.CompletableFuture;
@@ -134,7 +134,10 @@ final class CommandRouter {
         if (address == null) {
             return null;
         }
-        CompletableFuture<Executed> answer = ask(peers.to(leaderId, address), command, deadline);
+        CompletableFuture<Executed> answer = ask(
+                LeaderGrpc.newFutureStub(peers.to(leaderId, address)).withInterceptors(LeaderService.FORWARDED),
+                command,
+                deadline);
         try {
             // An old leader that was cut off will not answer, and nobody says so: the next one is asked at once.
             CompletableFuture.anyOf(answer.exceptionally(failure -> null), seen.changed())
@@ -160,11 +163,9 @@ final class CommandRouter {
     }
 
     /** Asks one manager. The future fails with {@link CommandException} when the command was refused. */
-    static CompletableFuture<Executed> ask(ManagedChannel channel, Command command, long deadline) {
+    static CompletableFuture<Executed> ask(LeaderFutureStub manager, Command command, long deadline) {
         CompletableFuture<Executed> answer = new CompletableFuture<>();
-        ListenableFuture<ExecuteResponse> call = LeaderGrpc.newFutureStub(channel)
-                .withDeadlineAfter(left(deadline), TimeUnit.NANOSECONDS)
-                .withInterceptors(LeaderService.FORWARDED)
+        ListenableFuture<ExecuteResponse> call = manager.withDeadlineAfter(left(deadline), TimeUnit.NANOSECONDS)
                 .execute(ExecuteRequest.newBuilder().setCommand(command).build());
         Futures.addCallback(
                 call,

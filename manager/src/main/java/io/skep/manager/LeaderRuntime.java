@@ -11,6 +11,7 @@ import io.skep.store.Consensus;
 import io.skep.store.Consensus.Leadership;
 import io.skep.store.Consensus.Member;
 import io.skep.store.Consensus.NotLeaderException;
+import io.skep.store.Consensus.RefusedException;
 import io.skep.store.Event;
 import io.skep.store.Kind;
 import io.skep.store.Store;
@@ -239,8 +240,17 @@ final class LeaderRuntime implements AutoCloseable {
             }
             changed = consensus.putMember(nodeId, change.getAddress());
         }
-        return changed.thenApply(done -> new Executed(
-                CommandResult.newBuilder().setId(nodeId).build(), store.state().version()));
+        return changed.handle((done, failure) -> {
+            if (failure instanceof RefusedException refused) {
+                throw new CommandException(Code.FAILED_PRECONDITION, String.valueOf(refused.getMessage()));
+            }
+            if (failure != null) {
+                throw new CompletionException(failure);
+            }
+            return new Executed(
+                    CommandResult.newBuilder().setId(nodeId).build(),
+                    store.state().version());
+        });
     }
 
     /** Refuses a demotion after which those managers that are there would be no majority (swarm-wire 8.5). */

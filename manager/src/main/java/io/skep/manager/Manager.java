@@ -18,18 +18,16 @@ import io.skep.manager.LeaderRuntime.Executed;
 import io.skep.manager.ManagerSettings.Start;
 import io.skep.raft.RaftLimits;
 import io.skep.raft.RaftSettings;
-import io.skep.raft.RaftTransport;
 import io.skep.store.ClusterState;
 import io.skep.store.Commit;
-import io.skep.store.Consensus;
 import io.skep.store.Consensus.Leadership;
 import io.skep.store.Consensus.Member;
 import io.skep.store.RaftConsensus;
-import io.skep.store.StateMachine;
 import io.skep.store.Store;
 import io.skep.wire.ChangeManager;
 import io.skep.wire.Command;
 import io.skep.wire.CommandResult;
+import io.skep.wire.LeaderGrpc;
 import io.skep.wire.LogSelector;
 import io.skep.wire.LogSubscriptionOptions;
 import io.skep.wire.Peer;
@@ -68,7 +66,7 @@ public final class Manager implements ClusterAccess, AutoCloseable {
     private static final int INBOUND_BYTES_MAX = 4 << 20;
     private static final int WEIGHT = 10;
     private static final Duration HANDOVER = Duration.ofSeconds(3);
-    private static final Duration MEMBERS_CHECK = Duration.ofMillis(500);
+    private static final Duration MEMBERS_CHECK = Duration.ofMillis(250);
     private static final Duration JOIN_ATTEMPT = Duration.ofSeconds(10);
     private static final Duration JOIN_PAUSE = Duration.ofSeconds(1);
 
@@ -82,7 +80,7 @@ public final class Manager implements ClusterAccess, AutoCloseable {
             Thread.ofPlatform().name("skep-timer").daemon().factory());
     private final PeerChannels peers;
     private final GrpcRaftTransport transport;
-    private final Consensus consensus;
+    private final RaftConsensus consensus;
     private final VersionWatch versions = new VersionWatch(store);
     private final NodeWatch nodes = new NodeWatch(store, executor);
     private final LogBroker logs = new LogBroker(store, executor);
@@ -94,10 +92,10 @@ public final class Manager implements ClusterAccess, AutoCloseable {
     private final SessionReports sessionReports;
     private final Server server;
     private final CompletableFuture<Void> ready = new CompletableFuture<>();
-    private volatile List<WeightedPeer> managers = List.of();
+    private List<WeightedPeer> toldManagers = List.of();
     private volatile boolean closed;
 
-    private Manager(ManagerSettings settings, NodeIdentity self, LogOpener opener) throws IOException {
+    private Manager(ManagerSettings settings, NodeIdentity self) throws IOException {
         InstantSource clock = InstantSource.system();
         this.settings = settings;
         this.self = self;
@@ -105,13 +103,13 @@ public final class Manager implements ClusterAccess, AutoCloseable {
                 2, new DefaultThreadFactory("skep-net", true), NioIoHandler.newFactory());
         this.peers = new PeerChannels(settings.identity(), eventLoops, executor);
         this.transport = new GrpcRaftTransport(peers);
-        this.consensus = openLog(opener);
+        this.consensus = openLog();
         this.leaderships = new LeadershipWatch(consensus.leadership());
         this.runtime = new LeaderRuntime(consensus, store, ids, clock);
         this.router = new CommandRouter(consensus, store, leaderships, versions, runtime, peers);
         this.signer = new CertificateSigner(store, runtime, ids, clock);
         this.sessionReports = new SessionReports(self.nodeId(), router, ids, this::liveNodes);
-        this.dispatcher = new Dispatcher(store, () -> managers, ids, executor, timer, sessionReports);
+        this.dispatcher = new Dispatcher(store, this::currentManagers, ids, executor, timer, sessionReports);
         StatusReports statuses = new StatusReports(self.nodeId(), router, ids, executor, timer, dispatcher::drop);
         Authorization authorization = new Authorization(self.clusterId(), store::state);
         this.server = NettyServerBuilder.forAddress(settings.listenAddress())
@@ -148,10 +146,6 @@ public final class Manager implements ClusterAccess, AutoCloseable {
      * @throws IOException when the port is taken or the log cannot be read
      */
     public static Manager start(ManagerSettings settings) throws IOException {
-        return start(settings, Manager::openRaft);
-    }
-
-    static Manager start(ManagerSettings settings, LogOpener opener) throws IOException {
         NodeIdentity self;
         try {
             List<X509Certificate> chain = settings.identity().current().chain();
@@ -162,7 +156,7 @@ public final class Manager implements ClusterAccess, AutoCloseable {
         } catch (CredentialException e) {
             throw new IllegalArgumentException("a manager needs the certificate of a node", e);
         }
-        Manager manager = new Manager(settings, self, opener);
+        Manager manager = new Manager(settings, self);
         try {
             manager.begin();
             return manager;
@@ -172,7 +166,7 @@ public final class Manager implements ClusterAccess, AutoCloseable {
         }
     }
 
-    private Consensus openLog(LogOpener opener) throws IOException {
+    private RaftConsensus openLog() throws IOException {
         RaftSettings raft = new RaftSettings(
                 self.nodeId(),
                 settings.advertiseAddress(),
@@ -181,23 +175,18 @@ public final class Manager implements ClusterAccess, AutoCloseable {
                 settings.raftTiming(),
                 RaftLimits.DEFAULT);
         try {
-            return opener.open(settings.start(), raft, transport, store);
+            return switch (settings.start()) {
+                case Start.Bootstrap bootstrap -> RaftConsensus.bootstrap(raft, transport, store);
+                case Start.Join join -> RaftConsensus.join(raft, transport, store);
+                case Start.Restart restart -> RaftConsensus.open(raft, transport, store);
+                case Start.ForceNewCluster force -> RaftConsensus.forceNewCluster(raft, transport, store);
+            };
         } catch (IOException | RuntimeException e) {
             var _ = eventLoops.shutdownGracefully(0, 1, TimeUnit.SECONDS);
             timer.shutdownNow();
             executor.shutdownNow();
             throw e;
         }
-    }
-
-    private static Consensus openRaft(Start start, RaftSettings raft, RaftTransport transport, StateMachine machine)
-            throws IOException {
-        return switch (start) {
-            case Start.Bootstrap bootstrap -> RaftConsensus.bootstrap(raft, transport, machine);
-            case Start.Join join -> RaftConsensus.join(raft, transport, machine);
-            case Start.Restart restart -> RaftConsensus.open(raft, transport, machine);
-            case Start.ForceNewCluster force -> RaftConsensus.forceNewCluster(raft, transport, machine);
-        };
     }
 
     private void begin() throws IOException {
@@ -271,7 +260,10 @@ public final class Manager implements ClusterAccess, AutoCloseable {
             for (String address : addresses) {
                 var channel = peers.toAny(address);
                 try {
-                    CommandRouter.ask(channel, tellManager(), System.nanoTime() + JOIN_ATTEMPT.toNanos())
+                    CommandRouter.ask(
+                                    LeaderGrpc.newFutureStub(channel),
+                                    tellManager(),
+                                    System.nanoTime() + JOIN_ATTEMPT.toNanos())
                             .get();
                     return;
                 } catch (ExecutionException e) {
@@ -327,8 +319,7 @@ public final class Manager implements ClusterAccess, AutoCloseable {
         }
     }
 
-    /** Tells nodes about managers that came, went or moved. */
-    private void checkManagers() {
+    private List<WeightedPeer> currentManagers() {
         List<WeightedPeer> now = new ArrayList<>();
         for (Member member : consensus.members()) {
             if (!member.address().isEmpty()) {
@@ -339,8 +330,14 @@ public final class Manager implements ClusterAccess, AutoCloseable {
             // A list without any would leave nodes without a manager for good (swarm-wire 3.1).
             now.add(weighted(self.nodeId(), settings.advertiseAddress()));
         }
-        if (!now.equals(managers)) {
-            managers = List.copyOf(now);
+        return now;
+    }
+
+    /** Tells nodes about managers that came, went or moved. */
+    private void checkManagers() {
+        List<WeightedPeer> now = currentManagers();
+        if (!now.equals(toldManagers)) {
+            toldManagers = now;
             dispatcher.managersChanged();
         }
     }
@@ -371,18 +368,22 @@ public final class Manager implements ClusterAccess, AutoCloseable {
         return consensus.leadership();
     }
 
+    /**
+     * Completes when this manager takes no part in the cluster any more: normally when it was closed, exceptionally
+     * when its log failed, which only a new start can mend.
+     */
+    public CompletableFuture<Void> stopped() {
+        return consensus.stopped();
+    }
+
     /** Takes a hint where another manager may be reached. */
     public void learnAddress(String nodeId, String address) {
-        if (consensus instanceof RaftConsensus raft) {
-            raft.learnAddress(nodeId, address);
-        }
+        consensus.learnAddress(nodeId, address);
     }
 
     /** Writes the log anew with the current key; completes when nothing is left that another key opens. */
     public CompletableFuture<Void> rewriteLogWithCurrentKey() {
-        return consensus instanceof RaftConsensus raft
-                ? raft.rewriteWithCurrentKey()
-                : CompletableFuture.completedFuture(null);
+        return consensus.rewriteWithCurrentKey();
     }
 
     /**
@@ -487,13 +488,6 @@ public final class Manager implements ClusterAccess, AutoCloseable {
         timer.shutdownNow();
         executor.shutdownNow();
         eventLoops.shutdownGracefully(0, 2, TimeUnit.SECONDS).awaitUninterruptibly(5, TimeUnit.SECONDS);
-    }
-
-    /** Opens the log that the managers agree on. */
-    @FunctionalInterface
-    interface LogOpener {
-        Consensus open(Start start, RaftSettings raft, RaftTransport transport, StateMachine machine)
-                throws IOException;
     }
 
     /**

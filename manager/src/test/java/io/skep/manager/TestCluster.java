@@ -26,11 +26,13 @@ import java.net.ServerSocket;
 import java.nio.file.Path;
 import java.time.Instant;
 import java.time.InstantSource;
-import java.util.HashMap;
+import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ConcurrentHashMap;
 
 /** A cluster of managers in this process, on addresses of one host, with certificates of a root made for it. */
 final class TestCluster implements AutoCloseable {
@@ -56,8 +58,8 @@ final class TestCluster implements AutoCloseable {
 
     final String clusterId = IDS.nextId();
     final RootCertificateAuthority root = RootCertificateAuthority.create(Instant.now());
-    final Map<String, Manager> running = new LinkedHashMap<>();
-    final Map<String, Member> members = new HashMap<>();
+    final Map<String, Manager> running = Collections.synchronizedMap(new LinkedHashMap<>());
+    final Map<String, Member> members = new ConcurrentHashMap<>();
     private final Path directory;
     private final String host;
     private final Duration heartbeat;
@@ -112,10 +114,23 @@ final class TestCluster implements AutoCloseable {
         return new Member(nodeId, identity, host + ":" + port, directory.resolve(nodeId));
     }
 
+    Member member(Manager manager) {
+        return Objects.requireNonNull(members.get(manager.nodeId()));
+    }
+
+    /** Starts a manager that becomes ready only with others. */
+    CompletableFuture<Manager> startLater(Member member, Start start) {
+        return CompletableFuture.supplyAsync(() -> {
+            try {
+                return start(member, start);
+            } catch (IOException | InterruptedException e) {
+                throw new IllegalStateException(e);
+            }
+        });
+    }
+
     Manager start(Member member, Start start) throws IOException, InterruptedException {
-        Manager manager = Manager.start(
-                settings(member, start),
-                (how, raft, transport, machine) -> new LocalConsensus(raft.selfId(), raft.address(), machine));
+        Manager manager = Manager.start(settings(member, start));
         running.put(member.nodeId(), manager);
         members.put(member.nodeId(), member);
         if (!manager.awaitReady(PATIENCE)) {

@@ -54,7 +54,9 @@ final class CommandHandler {
             case REPORT_SESSIONS -> liveness.report(transaction, now, command.getReportSessions());
             case REPORT_TASK_STATUS -> TaskReports.take(transaction, now, command.getReportTaskStatus());
             case REQUEST_CERTIFICATE -> certificates.request(transaction, command.getRequestCertificate());
-            case CHANGE_MANAGER -> nodes.changeManager(transaction, command.getChangeManager());
+            case CHANGE_MANAGER ->
+                throw new CommandException(
+                        Code.FAILED_PRECONDITION, "managers join and leave the quorum, which is not part of the state");
             case COMPLETE_CERTIFICATE -> certificates.complete(transaction, command.getCompleteCertificate());
             case INIT_CLUSTER -> cluster.init(transaction, command.getInitCluster());
             case KIND_NOT_SET ->

@@ -6,7 +6,6 @@ import io.skep.store.ClusterState;
 import io.skep.store.Kind;
 import io.skep.store.Transaction;
 import io.skep.wire.BlacklistedCertificate;
-import io.skep.wire.ChangeManager;
 import io.skep.wire.Cluster;
 import io.skep.wire.CommandResult;
 import io.skep.wire.Node;
@@ -150,20 +149,5 @@ final class NodeCommands {
                 node.getId(),
                 BlacklistedCertificate.newBuilder().setExpiry(expiry).build());
         transaction.put(Kind.CLUSTER, updated.build());
-    }
-
-    /** Records what the quorum has already done: a node that left it is a manager no longer. */
-    CommandResult changeManager(Transaction transaction, ChangeManager command) {
-        Node node = Lookups.require(transaction.state(), Kind.NODE, command.getNodeId());
-        if (command.getLeave()) {
-            if (node.getRole() == NodeRole.MANAGER) {
-                node = transaction.put(
-                        Kind.NODE, node.toBuilder().setRole(NodeRole.WORKER).build());
-            }
-        } else if (node.getRole() != NodeRole.MANAGER) {
-            throw new CommandException(
-                    Code.PERMISSION_DENIED, "node " + node.getId() + " is a worker: promote it before it joins");
-        }
-        return Answers.of(node);
     }
 }

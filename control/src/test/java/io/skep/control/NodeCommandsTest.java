@@ -14,7 +14,6 @@ import static org.assertj.core.api.Assertions.assertThat;
 import io.skep.control.CommandException.Code;
 import io.skep.store.Kind;
 import io.skep.wire.BlacklistedCertificate;
-import io.skep.wire.ChangeManager;
 import io.skep.wire.Cluster;
 import io.skep.wire.Command;
 import io.skep.wire.Node;
@@ -171,10 +170,9 @@ class NodeCommandsTest {
                 Code.FAILED_PRECONDITION,
                 "node m1 is a cluster manager and is a member of the raft cluster."
                         + " It must be demoted to worker before removal");
-        leader.run(Command.newBuilder()
-                .setChangeManager(ChangeManager.newBuilder().setNodeId("m1").setLeave(true)));
-        assertThat(stored("m1").getRole()).isEqualTo(NodeRole.WORKER);
-        assertThat(stored("m1").getSpec().getDesiredRole()).isEqualTo(NodeRole.WORKER);
+        leader.change(transaction -> transaction.put(
+                Kind.NODE, stored("m1").toBuilder().setRole(NodeRole.WORKER).build()));
+        leader.run(remove("m1", true));
     }
 
     @Test
@@ -183,16 +181,6 @@ class NodeCommandsTest {
                 withRole("m1", NodeRole.WORKER),
                 Code.FAILED_PRECONDITION,
                 "attempting to demote the last manager of the swarm");
-    }
-
-    @Test
-    void workersDoNotJoinTheQuorum() {
-        assertRefused(
-                Command.newBuilder()
-                        .setChangeManager(
-                                ChangeManager.newBuilder().setNodeId("w1").setAddress("192.0.2.1:2377")),
-                Code.PERMISSION_DENIED,
-                "node w1 is a worker: promote it before it joins");
     }
 
     @Test

@@ -154,8 +154,8 @@ final class Allocator implements Loop {
         } else {
             waitingTasks.remove(event.id());
         }
-        boolean holdsBefore = before != null && holdsAddresses(before);
-        boolean holdsAfter = after != null && holdsAddresses(after);
+        boolean holdsBefore = before != null && !TaskStates.isTerminal(before);
+        boolean holdsAfter = after != null && !TaskStates.isTerminal(after);
         if (before != null
                 && after != null
                 && holdsBefore == holdsAfter
@@ -499,7 +499,7 @@ final class Allocator implements Loop {
         }
         Map<String, Network> ofTasks = new TreeMap<>();
         for (Task task : state.tasksOfNode(node.getId())) {
-            if (!holdsAddresses(task)) {
+            if (TaskStates.isTerminal(task)) {
                 continue;
             }
             for (NetworkAttachment attachment : task.getNetworksList()) {
@@ -535,7 +535,7 @@ final class Allocator implements Loop {
     }
 
     private void claim(Task task) {
-        if (holdsAddresses(task)) {
+        if (!TaskStates.isTerminal(task)) {
             claim(task.getNetworksList(), taskOwner(task.getId()));
         }
     }
@@ -567,12 +567,7 @@ final class Allocator implements Loop {
     }
 
     private static boolean isWaiting(Task task) {
-        return task.getStatus().getStateValue() < TaskState.PENDING_VALUE
-                && task.getDesiredStateValue() <= TaskState.COMPLETE_VALUE;
-    }
-
-    private static boolean holdsAddresses(Task task) {
-        return task.getStatus().getStateValue() <= TaskState.RUNNING_VALUE;
+        return task.getStatus().getStateValue() < TaskState.PENDING_VALUE && TaskStates.isWanted(task);
     }
 
     private static boolean hasMeshPorts(EndpointSpec spec) {

@@ -16,7 +16,6 @@ import io.skep.wire.NodeStatus;
 import io.skep.wire.RegisterNode;
 import io.skep.wire.RemoveNodeRequest;
 import io.skep.wire.Task;
-import io.skep.wire.TaskState;
 import io.skep.wire.UpdateNodeRequest;
 import java.time.Duration;
 import java.time.Instant;
@@ -127,7 +126,7 @@ final class NodeCommands {
         }
         blacklist(transaction, node, now);
         for (Task task : state.tasksOfNode(id)) {
-            if (task.getStatus().getStateValue() <= TaskState.RUNNING_VALUE) {
+            if (!TaskStates.isTerminal(task)) {
                 transaction.put(
                         Kind.TASK, NodeLiveness.orphaned(task, now, "the node of the task was removed from the swarm"));
             }

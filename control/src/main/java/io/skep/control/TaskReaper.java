@@ -31,11 +31,8 @@ final class TaskReaper implements Loop {
     static final Duration BATCH_DELAY = Duration.ofMillis(250);
     static final int BATCH_MAX = 1000;
 
-    /** The place of a task: its slot, or for a global service its node. */
-    private record Slot(String serviceId, long number, String nodeId) {}
-
     private final Set<String> toRemove = new LinkedHashSet<>();
-    private final Set<Slot> dirty = new HashSet<>();
+    private final Set<SlotKey> dirty = new HashSet<>();
     private @Nullable Instant due;
     private boolean historyLimitChanged;
 
@@ -61,10 +58,10 @@ final class TaskReaper implements Loop {
         if (isRemovable(task, state)) {
             toRemove.add(task.getId());
         }
-        boolean ended = task.getStatus().getStateValue() > TaskState.RUNNING_VALUE;
+        Service service = state.services().get(task.getServiceId());
         boolean isNew = task.getStatus().getStateValue() < TaskState.ASSIGNED_VALUE;
-        if ((ended || isNew) && !task.getServiceId().isEmpty()) {
-            dirty.add(slot(task, state.services().get(task.getServiceId())));
+        if (service != null && (TaskStates.isTerminal(task) || isNew)) {
+            dirty.add(SlotKey.of(service, task));
         }
     }
 
@@ -112,7 +109,7 @@ final class TaskReaper implements Loop {
         if (cluster == null) {
             return;
         }
-        Map<String, Set<Slot>> slotsByService = new HashMap<>();
+        Map<String, Set<SlotKey>> slotsByService = new HashMap<>();
         dirty.forEach(slot -> slotsByService
                 .computeIfAbsent(slot.serviceId(), id -> new HashSet<>())
                 .add(slot));
@@ -131,10 +128,10 @@ final class TaskReaper implements Loop {
         });
     }
 
-    private static Map<Slot, List<Task>> tasksBySlot(ClusterState state, Service service, Set<Slot> slots) {
-        Map<Slot, List<Task>> tasksBySlot = new HashMap<>();
+    private static Map<SlotKey, List<Task>> tasksBySlot(ClusterState state, Service service, Set<SlotKey> slots) {
+        Map<SlotKey, List<Task>> tasksBySlot = new HashMap<>();
         for (Task task : state.tasksOfService(service.getId())) {
-            Slot slot = slot(task, service);
+            SlotKey slot = SlotKey.of(service, task);
             if (slots.contains(slot)) {
                 tasksBySlot.computeIfAbsent(slot, key -> new ArrayList<>()).add(task);
             }
@@ -147,19 +144,16 @@ final class TaskReaper implements Loop {
         if (surplus <= 0) {
             return;
         }
-        tasks.sort(
-                Comparator.comparing((Task task) -> Times.instant(task.getMeta().getCreatedAt()))
-                        .thenComparing(task -> Times.instant(task.getStatus().getTimestamp()))
-                        .thenComparing(Task::getId));
+        tasks.sort(Comparator.comparing(TaskStates::createdAt)
+                .thenComparing(TaskStates::statusTime)
+                .thenComparing(Task::getId));
         for (Task task : tasks) {
             if (surplus <= 0) {
                 return;
             }
-            int reached = task.getStatus().getStateValue();
-            boolean ended = reached > TaskState.RUNNING_VALUE;
             boolean neverBegan =
-                    reached < TaskState.ASSIGNED_VALUE && task.getDesiredStateValue() > TaskState.COMPLETE_VALUE;
-            if ((ended && !isWorkDone(task, service)) || neverBegan) {
+                    task.getStatus().getStateValue() < TaskState.ASSIGNED_VALUE && !TaskStates.isWanted(task);
+            if ((TaskStates.isTerminal(task) && !isWorkDone(task, service)) || neverBegan) {
                 transaction.remove(Kind.TASK, task.getId());
                 surplus--;
             }
@@ -168,16 +162,10 @@ final class TaskReaper implements Loop {
 
     /** Returns whether the task is what a job counts as done: without it the job would begin again. */
     private static boolean isWorkDone(Task task, Service service) {
-        return service.hasJobStatus()
+        return TaskStates.isJob(service)
                 && task.getStatus().getState() == TaskState.COMPLETE
                 && task.getJobIteration().getIndex()
                         == service.getJobStatus().getJobIteration().getIndex();
-    }
-
-    private static Slot slot(Task task, @Nullable Service service) {
-        boolean perNode = service != null
-                && (service.getSpec().hasGlobal() || service.getSpec().hasGlobalJob());
-        return new Slot(task.getServiceId(), task.getSlot(), perNode ? task.getNodeId() : "");
     }
 
     /** Returns how many tasks of a slot are kept, or a negative number for all. */

@@ -228,6 +228,25 @@ final class TestCluster {
         work();
     }
 
+    /** Lets time pass while no agent does anything. */
+    void passWithoutAgents(Duration time) {
+        Instant end = world.now().plus(time);
+        while (nextWake != null && !nextWake.isAfter(end)) {
+            world.pass(Duration.between(world.now(), nextWake));
+            step();
+        }
+        world.pass(Duration.between(world.now(), end));
+        step();
+    }
+
+    Task task(String id) {
+        Task found = state().tasks().get(id);
+        if (found == null) {
+            throw new AssertionError("no task " + id);
+        }
+        return found;
+    }
+
     List<Task> tasks(Predicate<Task> which) {
         return state().tasks().values().stream()
                 .filter(which)

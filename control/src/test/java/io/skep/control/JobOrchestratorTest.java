@@ -2,6 +2,7 @@ package io.skep.control;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.skep.store.Kind;
 import io.skep.wire.GlobalJob;
 import io.skep.wire.JobStatus;
 import io.skep.wire.NodeSpec.Availability;
@@ -68,7 +69,7 @@ class JobOrchestratorTest {
         cluster.change(transaction -> {
             Service service = cluster.service("job-id");
             transaction.put(
-                    io.skep.store.Kind.SERVICE,
+                    Kind.SERVICE,
                     service.toBuilder()
                             .setSpecVersion(service.getMeta().getVersion())
                             .setJobStatus(JobStatus.newBuilder()

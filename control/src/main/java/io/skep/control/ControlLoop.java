@@ -129,6 +129,16 @@ public final class ControlLoop {
         } catch (CommandException refusal) {
             transaction.rollBack(savepoint);
             return new Outcome(requestId, null, refusal);
+        } catch (RuntimeException e) {
+            // The command would fail again at every leader it is sent to, and must not take them down one by one.
+            transaction.rollBack(savepoint);
+            LOG.error("The command {} of request {} failed, and is refused", command.getKindCase(), requestId, e);
+            return new Outcome(
+                    requestId,
+                    null,
+                    new CommandException(
+                            CommandException.Code.UNKNOWN,
+                            "the command failed inside the manager; the log of the leader says where: " + e));
         }
     }
 

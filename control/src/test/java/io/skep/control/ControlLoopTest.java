@@ -76,6 +76,32 @@ class ControlLoopTest {
     }
 
     @Test
+    void aCommandThatBreaksIsRefusedAndTheOthersGoOn() {
+        ControlLoop loop = new ControlLoop(
+                (transaction, now, command) -> {
+                    CommandResult result = makeSecret(transaction, now, command);
+                    if (command.getRequestId().equals("bad")) {
+                        throw new IllegalStateException("broken");
+                    }
+                    return result;
+                },
+                List.of());
+
+        Transaction transaction = new Transaction(ClusterState.empty(), NOW);
+        List<ControlLoop.Outcome> outcomes = loop.step(transaction, NOW, List.of(create("bad"), create("good")))
+                .outcomes();
+
+        assertThat(outcomes)
+                .extracting(outcome ->
+                        outcome.refusal() == null ? "" : outcome.refusal().text())
+                .containsExactly(
+                        "the command failed inside the manager; the log of the leader says where:"
+                                + " java.lang.IllegalStateException: broken",
+                        "");
+        assertThat(transaction.commit().secrets().size()).isEqualTo(1);
+    }
+
+    @Test
     void loopsHearEachOtherUntilNothingChanges() {
         Recorder first = new Recorder();
         Loop second = new Recorder() {

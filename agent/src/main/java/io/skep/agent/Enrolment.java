@@ -6,6 +6,7 @@ import io.grpc.Status;
 import io.grpc.StatusRuntimeException;
 import io.skep.certs.CertificateRequest;
 import io.skep.certs.CredentialException;
+import io.skep.certs.Identifiers;
 import io.skep.certs.JoinToken;
 import io.skep.certs.NodeCredentials;
 import io.skep.certs.NodeIdentity;
@@ -150,6 +151,7 @@ public final class Enrolment {
         try {
             // A manager without address is refused by every manager that understands the question.
             Command question = Command.newBuilder()
+                    .setRequestId(Identifiers.next(random))
                     .setChangeManager(ChangeManager.newBuilder()
                             .setNodeId(identity.identity().nodeId()))
                     .build();

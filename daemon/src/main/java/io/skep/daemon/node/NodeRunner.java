@@ -64,7 +64,10 @@ public final class NodeRunner implements SwarmNode, AutoCloseable {
     /** An attempt to join, that goes on until it is done or the node is told to leave. */
     private static final class Attempt {
         private final CompletableFuture<Void> done = new CompletableFuture<>();
-        private @Nullable Thread thread;
+        private volatile @Nullable Thread thread;
+
+        /** Nobody waits for the outcome any more, so the status has to tell it. */
+        private volatile boolean abandoned;
     }
 
     private final NodeSettings settings;
@@ -123,6 +126,8 @@ public final class NodeRunner implements SwarmNode, AutoCloseable {
                 where.listen(),
                 where.advertise());
         phase = new Phase.Inside(node);
+        // Calls that come now wait for the other managers instead of hearing that this is none.
+        node.resumeManager();
         node.run();
     }
 
@@ -375,8 +380,10 @@ public final class NodeRunner implements SwarmNode, AutoCloseable {
             }
             SwarmAddresses addresses = SwarmAddresses.ofMachine();
             HostPort listen = addresses.listen(request.listenAddress().isEmpty() ? "0.0.0.0" : request.listenAddress());
+            // Without a word, and listening everywhere, it is the address that the way to the manager leads from.
             Optional<HostPort> advertise = request.advertiseAddress().isEmpty()
                             && settings.defaultAdvertiseAddress().isEmpty()
+                            && listen.host().isAnyLocalAddress()
                     ? Optional.empty()
                     : Optional.of(addresses.advertise(
                             request.advertiseAddress(), settings.defaultAdvertiseAddress(), listen));
@@ -397,6 +404,7 @@ public final class NodeRunner implements SwarmNode, AutoCloseable {
         try {
             attempt.done.get(COMMAND_PATIENCE.toMillis(), TimeUnit.MILLISECONDS);
         } catch (TimeoutException e) {
+            attempt.abandoned = true;
             throw Refusals.joinTimeout();
         } catch (ExecutionException e) {
             if (e.getCause() instanceof ApiException refusal) {
@@ -478,10 +486,10 @@ public final class NodeRunner implements SwarmNode, AutoCloseable {
             node.close();
         }
         deleteFolder();
-        boolean late = !attempt.done.completeExceptionally(refusal);
         if (phase instanceof Phase.Joining joining && joining.attempt() == attempt) {
-            phase = new Phase.Outside(late ? String.valueOf(refusal.getMessage()) : "");
+            phase = new Phase.Outside(attempt.abandoned ? String.valueOf(refusal.getMessage()) : "");
         }
+        attempt.done.completeExceptionally(refusal);
     }
 
     private void deleteFolder() {

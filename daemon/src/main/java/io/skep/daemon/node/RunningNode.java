@@ -141,6 +141,19 @@ final class RunningNode implements AutoCloseable {
         }
     }
 
+    /** Starts the manager of a node that was one before; what stands in the way is tried again later. */
+    void resumeManager() {
+        if (!isManager() || !setup.managerJoined()) {
+            return;
+        }
+        try {
+            startManager(new Start.Restart());
+        } catch (IOException | CredentialException e) {
+            error = String.valueOf(e.getMessage());
+            LOG.error("The manager of this node cannot be started, trying again: {}", e.getMessage());
+        }
+    }
+
     /**
      * Waits until the manager takes part in the cluster.
      *

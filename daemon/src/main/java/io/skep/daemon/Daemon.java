@@ -107,6 +107,9 @@ final class Daemon {
         // Closed first, so that callers here are still answered while leadership goes to another manager.
         keep("node", node);
         node.start();
+        if (configuration.metricsAddress().isPresent()) {
+            keep("metrics", Metrics.serve(configuration.metricsAddress().get(), Version.CURRENT, node));
+        }
         listeners.open(server);
         Signals.handle("HUP", () -> housekeeping.execute(this::reload));
     }

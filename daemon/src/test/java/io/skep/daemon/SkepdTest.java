@@ -3,8 +3,11 @@ package io.skep.daemon;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import java.io.IOException;
+import java.io.InputStream;
 import java.net.InetAddress;
 import java.net.ServerSocket;
+import java.net.URI;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
@@ -345,6 +348,28 @@ class SkepdTest {
                 .contains("warning: /no/key.pem does not exist")
                 .contains("configuration OK");
         assertThat(folder.resolve("data")).doesNotExist();
+    }
+
+    @Test
+    void metricsTellOfEngineAndSwarm() throws Exception {
+        int port = freePort();
+        ready(start(host(socket()), "--metrics-addr=127.0.0.1:" + port));
+        assertThat(metrics(port))
+                .contains("engine_daemon_engine{commit=\"\",version=\"" + Version.CURRENT.version() + "\"} 1")
+                .doesNotContain("swarm_manager_nodes{");
+
+        docker(socket(), "swarm", "init", "--listen-addr=127.0.0.1:" + freePort(), "--advertise-addr=127.0.0.1");
+        assertThat(metrics(port))
+                .contains("swarm_manager_leader 1", "swarm_manager_quorum_members 1", "swarm_manager_services 0")
+                .containsPattern("swarm_manager_nodes\\{state=\"\\w+\"} 1")
+                .containsPattern("swarm_manager_state_version [1-9]");
+    }
+
+    private static String metrics(int port) throws IOException {
+        try (InputStream page =
+                URI.create("http://127.0.0.1:" + port + "/metrics").toURL().openStream()) {
+            return new String(page.readAllBytes(), StandardCharsets.UTF_8);
+        }
     }
 
     @Test

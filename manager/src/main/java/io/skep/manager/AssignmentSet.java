@@ -46,13 +46,6 @@ final class AssignmentSet {
         return changes(state, all);
     }
 
-    /** Returns the tasks that have been told or that the state has for the node. */
-    Set<String> taskIds(ClusterState state) {
-        Set<String> all = new HashSet<>(told.keySet());
-        state.tasksOfNode(nodeId).forEach(task -> all.add(task.getId()));
-        return all;
-    }
-
     /**
      * Takes over what became of some tasks.
      *

@@ -195,15 +195,10 @@ final class HttpConnection extends ChannelInboundHandlerAdapter {
         if (reply.status() != 204 && reply.status() != 304) {
             response.headers().set(HttpHeaderNames.CONTENT_LENGTH, reply.body().size());
         }
-        boolean open = keepAlive && mayKeep(request, response.headers());
-        channel.writeAndFlush(response).addListener((ChannelFutureListener) done -> finish(done.channel(), open));
-    }
-
-    private static boolean mayKeep(HttpRequest request, HttpHeaders headers) {
-        if (request.protocolVersion().equals(HttpVersion.HTTP_1_0)) {
-            headers.set(HttpHeaderNames.CONNECTION, HttpHeaderValues.KEEP_ALIVE);
+        if (keepAlive && request.protocolVersion().equals(HttpVersion.HTTP_1_0)) {
+            response.headers().set(HttpHeaderNames.CONNECTION, HttpHeaderValues.KEEP_ALIVE);
         }
-        return true;
+        channel.writeAndFlush(response).addListener((ChannelFutureListener) done -> finish(done.channel(), keepAlive));
     }
 
     /** Runs on the virtual thread of the request. */

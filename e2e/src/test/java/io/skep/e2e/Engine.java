@@ -1,13 +1,19 @@
 package io.skep.e2e;
 
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 
 /** What runs on a host: Skep, or a stock Docker Engine to compare with. */
 enum Engine {
     SKEP,
     DOCKER;
+
+    private static final Duration BUILD_TIMEOUT = Duration.ofMinutes(10);
+
+    private static boolean built;
 
     List<String> command(Host host, String cgroupParent) {
         List<String> command = new ArrayList<>();
@@ -16,10 +22,20 @@ enum Engine {
             command.addAll(List.of("env", "DOCKER_SERVICE_PREFER_OFFLINE_IMAGE=1", "dockerd"));
             command.addAll(List.of("--cgroup-parent", cgroupParent));
         } else {
-            command.add(Path.of(System.getProperty("skep.home"), "bin/skepd").toString());
+            command.add(skepd());
         }
         command.addAll(
                 List.of("--data-root", host.folder() + "/data", "-H", host.socket(), "--pidfile", "/run/docker.pid"));
         return command;
+    }
+
+    /** Returns the daemon's launcher, which has built the daemon: what starts it on a host shall not wait for that. */
+    private static synchronized String skepd() {
+        String skepd = Path.of(System.getProperty("skep.home"), "bin/skepd").toString();
+        if (!built) {
+            Shell.run(BUILD_TIMEOUT, Map.of(), List.of(skepd, "--version")).expect();
+            built = true;
+        }
+        return skepd;
     }
 }

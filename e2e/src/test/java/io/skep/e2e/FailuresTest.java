@@ -169,7 +169,7 @@ class FailuresTest {
         stranger.docker("swarm", "join", "--token", swarm.token("worker"), manager.address() + ":2377")
                 .expect();
         assertThat(manager.docker("node", "promote", stranger.name()).expectFailure())
-                .contains("cannot be a manager");
+                .contains("only Skep nodes can be managers of this swarm");
         stranger.docker("swarm", "leave").expect();
         Await.until(
                 "the node that left is down",

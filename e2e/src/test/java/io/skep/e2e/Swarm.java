@@ -75,12 +75,18 @@ final class Swarm {
         return managers.getFirst().docker("swarm", "join-token", "-q", role).expect();
     }
 
-    /** Returns host name → "status availability manager-status", as the given manager tells. */
+    /**
+     * Returns host name → "status availability manager-status", as the given manager tells; empty while it gives no
+     * answer, as a manager that starts does.
+     */
     Map<String, String> nodes(Host asked) {
         Map<String, String> nodes = new TreeMap<>();
-        for (String line : asked.docker(
-                        "node", "ls", "--format", "{{.Hostname}} {{.Status}} {{.Availability}} {{.ManagerStatus}}")
-                .lines()) {
+        Shell.Result list = asked.docker(
+                "node", "ls", "--format", "{{.Hostname}} {{.Status}} {{.Availability}} {{.ManagerStatus}}");
+        if (list.status() != 0) {
+            return nodes;
+        }
+        for (String line : list.lines()) {
             String[] words = line.strip().split(" ", 2);
             nodes.put(words[0], words[1].strip());
         }

@@ -40,8 +40,10 @@ import org.jspecify.annotations.Nullable;
  * releases what it had before. Within {@link #act} things are claimed when they are taken, and claimed again, without
  * effect, when the change is observed. A task owns its addresses until it has ended, even if it is kept for history.
  *
- * <p>What cannot be had waits, and is tried again after anything was released; tasks that wait say for what. A task is
- * given on to the scheduler, by its state PENDING, when it has all it needs.
+ * <p>What cannot be had waits, and is tried again after anything was released; tasks that wait say for what. A service
+ * that waits gives back its addresses in networks it does not ask for any more, as these may be removed meanwhile; its
+ * ports it keeps, as its old tasks serve on them. A task is given on to the scheduler, by its state PENDING, when it
+ * has all it needs.
  */
 final class Allocator implements Loop {
     private static final String ALLOCATED_MESSAGE = "pending task scheduling";
@@ -259,6 +261,7 @@ final class Allocator implements Loop {
                                 .build());
             } catch (AllocationException e) {
                 serviceFailures.put(id, e.text());
+                releaseUnwanted(transaction, service);
             }
         }
         for (String taskId : waitingTasks) {
@@ -266,6 +269,19 @@ final class Allocator implements Loop {
             if (task != null && task.getServiceId().equals(id)) {
                 dirtyTasks.add(taskId);
             }
+        }
+    }
+
+    private static void releaseUnwanted(Transaction transaction, Service service) {
+        Set<String> wanted =
+                virtualAddressNetworks(service, transaction.state()).keySet();
+        List<Endpoint.VirtualIP> kept = service.getEndpoint().getVirtualIpsList().stream()
+                .filter(address -> wanted.contains(address.getNetworkId()))
+                .toList();
+        if (kept.size() < service.getEndpoint().getVirtualIpsCount()) {
+            Service.Builder trimmed = service.toBuilder();
+            trimmed.getEndpointBuilder().clearVirtualIps().addAllVirtualIps(kept);
+            transaction.put(Kind.SERVICE, trimmed.build());
         }
     }
 
@@ -355,7 +371,7 @@ final class Allocator implements Loop {
         if (spec.getMode() != EndpointSpec.ResolutionMode.VIP) {
             return found;
         }
-        if (hasMeshPorts(spec)) {
+        if (Lookups.hasMeshPorts(spec)) {
             Network ingress = Lookups.ingress(state);
             found.put(ingress == null ? "ingress" : ingress.getId(), ingress);
         }
@@ -416,7 +432,7 @@ final class Allocator implements Loop {
         String owner = taskOwner(task.getId());
         List<NetworkAttachment> attachments = new ArrayList<>();
         try {
-            if (service != null && hasMeshPorts(service.getSpec().getEndpoint())) {
+            if (service != null && Lookups.hasMeshPorts(service.getSpec().getEndpoint())) {
                 Network ingress = Lookups.ingress(state);
                 if (ingress == null) {
                     throw new AllocationException("network ingress does not exist");
@@ -568,10 +584,6 @@ final class Allocator implements Loop {
 
     private static boolean isWaiting(Task task) {
         return task.getStatus().getStateValue() < TaskState.PENDING_VALUE && TaskStates.isWanted(task);
-    }
-
-    private static boolean hasMeshPorts(EndpointSpec spec) {
-        return spec.getPortsList().stream().anyMatch(port -> port.getPublishMode() == PortConfig.PublishMode.INGRESS);
     }
 
     private static boolean isMeshPort(PortConfig port) {

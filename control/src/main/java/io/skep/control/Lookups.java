@@ -5,8 +5,12 @@ import io.skep.control.CommandException.Code;
 import io.skep.store.ClusterState;
 import io.skep.store.Kind;
 import io.skep.wire.Cluster;
+import io.skep.wire.ConfigReference;
+import io.skep.wire.EndpointSpec;
 import io.skep.wire.Network;
 import io.skep.wire.NetworkAttachmentConfig;
+import io.skep.wire.PortConfig;
+import io.skep.wire.SecretReference;
 import io.skep.wire.Service;
 import io.skep.wire.ServiceSpec;
 import io.skep.wire.Task;
@@ -84,6 +88,34 @@ final class Lookups {
     /** Returns the networks a service asks for: those of its task, or else those of the old field (swarm-wire 5.6). */
     static List<NetworkAttachmentConfig> networksOf(ServiceSpec spec) {
         return spec.getTask().getNetworksCount() > 0 ? spec.getTask().getNetworksList() : spec.getNetworksList();
+    }
+
+    /**
+     * Returns what a spec from earlier refers to although it was removed since, as words for a message, or null if all
+     * is there: networks, secrets and configs that only a previous spec names may be removed.
+     */
+    static @Nullable String missing(ClusterState state, ServiceSpec spec) {
+        for (NetworkAttachmentConfig config : networksOf(spec)) {
+            if (network(state, config.getTarget()) == null) {
+                return "network " + config.getTarget();
+            }
+        }
+        for (SecretReference reference : spec.getTask().getContainer().getSecretsList()) {
+            if (state.secrets().get(reference.getSecretId()) == null) {
+                return "secret " + reference.getSecretName();
+            }
+        }
+        for (ConfigReference reference : spec.getTask().getContainer().getConfigsList()) {
+            if (state.configs().get(reference.getConfigId()) == null) {
+                return "config " + reference.getConfigName();
+            }
+        }
+        return hasMeshPorts(spec.getEndpoint()) && ingress(state) == null ? "network ingress" : null;
+    }
+
+    /** Returns whether ports are published through the routing mesh. */
+    static boolean hasMeshPorts(EndpointSpec spec) {
+        return spec.getPortsList().stream().anyMatch(port -> port.getPublishMode() == PortConfig.PublishMode.INGRESS);
     }
 
     /** Returns the networks a task asks for. */

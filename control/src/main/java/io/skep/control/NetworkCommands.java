@@ -17,7 +17,6 @@ import io.skep.wire.NetworkAttachment;
 import io.skep.wire.NetworkAttachmentConfig;
 import io.skep.wire.NetworkAttachmentSpec;
 import io.skep.wire.NetworkSpec;
-import io.skep.wire.PortConfig;
 import io.skep.wire.RemoveNetworkRequest;
 import io.skep.wire.Service;
 import io.skep.wire.Task;
@@ -174,10 +173,8 @@ final class NetworkCommands {
     }
 
     private static boolean uses(Service service, Network network, ClusterState state) {
-        boolean mesh = network.getSpec().getIngress()
-                && service.getSpec().getEndpoint().getPortsList().stream()
-                        .anyMatch(port -> port.getPublishMode() == PortConfig.PublishMode.INGRESS);
-        return mesh
+        return (network.getSpec().getIngress()
+                        && Lookups.hasMeshPorts(service.getSpec().getEndpoint()))
                 || Lookups.networksOf(service.getSpec()).stream()
                         .anyMatch(config -> network.equals(Lookups.network(state, config.getTarget())));
     }

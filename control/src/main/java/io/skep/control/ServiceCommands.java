@@ -66,6 +66,13 @@ final class ServiceCommands {
             updated = rolledBack(service, now);
             checkPorts(state, service.getId(), updated.getSpec().getEndpoint());
             checkReferences(state, updated.getSpec());
+            String missing = Lookups.missing(state, updated.getSpec());
+            if (missing != null) {
+                throw new CommandException(
+                        Code.FAILED_PRECONDITION,
+                        "service " + service.getId() + " cannot be rolled back: " + missing
+                                + " of its previous spec does not exist any more; update the service instead");
+            }
         } else {
             updated = updated(state, service, now, request);
         }
@@ -131,9 +138,7 @@ final class ServiceCommands {
         ServiceValidation.check(spec);
         ServiceSpec resolved = withNetworkIds(state, spec);
         checkPorts(state, serviceId, resolved.getEndpoint());
-        boolean mesh = resolved.getEndpoint().getPortsList().stream()
-                .anyMatch(port -> port.getPublishMode() == PortConfig.PublishMode.INGRESS);
-        if (mesh && Lookups.ingress(state) == null) {
+        if (Lookups.hasMeshPorts(resolved.getEndpoint()) && Lookups.ingress(state) == null) {
             throw new CommandException(
                     Code.FAILED_PRECONDITION, "service needs ingress network, but no ingress network is present");
         }

@@ -436,6 +436,9 @@ final class Updater implements Loop {
             String task = failures.stream().reduce((first, second) -> second).orElse("");
             String reason = " due to failure or early termination of task " + task;
             boolean back = isRollingBack(service);
+            String gone = failureAction == FailureAction.ROLLBACK && service.hasPreviousSpec()
+                    ? Lookups.missing(transaction.state(), service.getPreviousSpec())
+                    : null;
             Service.Builder changed = service.toBuilder();
             UpdateStatus.Builder status = changed.getUpdateStatusBuilder();
             if (!status.hasStartedAt()) {
@@ -443,14 +446,17 @@ final class Updater implements Loop {
             }
             if (back) {
                 status.setState(UpdateState.ROLLBACK_PAUSED).setMessage("rollback paused" + reason);
-            } else if (failureAction == FailureAction.ROLLBACK && service.hasPreviousSpec()) {
+            } else if (failureAction == FailureAction.ROLLBACK && service.hasPreviousSpec() && gone == null) {
                 status.setState(UpdateState.ROLLBACK_STARTED).setMessage("update rolled back" + reason);
                 changed.setSpec(service.getPreviousSpec())
                         .setSpecVersion(service.getPreviousSpecVersion())
                         .clearPreviousSpec()
                         .clearPreviousSpecVersion();
             } else {
-                status.setState(UpdateState.PAUSED).setMessage("update paused" + reason);
+                String obstacle = gone == null
+                        ? ""
+                        : "; it cannot be rolled back, as " + gone + " of the previous spec does not exist any more";
+                status.setState(UpdateState.PAUSED).setMessage("update paused" + reason + obstacle);
             }
             transaction.put(Kind.SERVICE, changed.build());
         }

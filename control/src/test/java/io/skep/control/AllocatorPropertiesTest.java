@@ -44,7 +44,7 @@ class AllocatorPropertiesTest {
         TaskState.ASSIGNED, TaskState.RUNNING, TaskState.COMPLETE, TaskState.FAILED, TaskState.ORPHANED
     };
 
-    @Property(tries = 60)
+    @Property(tries = 200)
     void nothingHasTwoOwners(@ForAll long seed) {
         Random random = new Random(seed);
         TestWorld world = world(node("n1").build(), node("n2").build());

@@ -11,7 +11,9 @@ import static java.util.Objects.requireNonNull;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.skep.store.Kind;
+import io.skep.wire.Command;
 import io.skep.wire.Driver;
+import io.skep.wire.Endpoint;
 import io.skep.wire.EndpointSpec;
 import io.skep.wire.IPAMConfig;
 import io.skep.wire.IPAMOptions;
@@ -20,6 +22,7 @@ import io.skep.wire.NetworkAttachment;
 import io.skep.wire.NetworkAttachmentConfig;
 import io.skep.wire.Node;
 import io.skep.wire.PortConfig;
+import io.skep.wire.RemoveNetworkRequest;
 import io.skep.wire.Service;
 import io.skep.wire.Task;
 import io.skep.wire.TaskState;
@@ -259,6 +262,35 @@ class AllocatorTest {
                 transaction -> transaction.put(Kind.NETWORK, network("later").build()));
         assertThat(requireNonNull(world.state().tasks().get("t1")).getStatus().getState())
                 .isEqualTo(TaskState.PENDING);
+    }
+
+    @Test
+    void anUpdateThatWaitsHoldsNoNetworkThatItGaveUp() {
+        put(network("old"));
+        Network.Builder tiny = network("tiny");
+        tiny.getSpecBuilder()
+                .setIpam(IPAMOptions.newBuilder()
+                        .addConfigs(IPAMConfig.newBuilder().setSubnet("172.20.0.0/30")));
+        put(tiny);
+        Service holder = put(attached("holder", "tiny-id"));
+        assertThat(holder.getEndpoint().getVirtualIpsList()).hasSize(1);
+        Service service = put(attached("web", "old-id"));
+        assertThat(service.getEndpoint().getVirtualIps(0).getNetworkId()).isEqualTo("old-id");
+
+        Service.Builder moved = service.toBuilder();
+        moved.getSpecBuilder().getTaskBuilder().getNetworksBuilder(0).setTarget("tiny-id");
+        Service waiting = put(moved);
+        assertThat(waiting.getEndpoint().getVirtualIpsList()).isEmpty();
+        Task waitingTask = put(task("t1", waiting, 1));
+        assertThat(waitingTask.getStatus().getErr()).contains("no free address in network tiny");
+
+        leader.run(Command.newBuilder()
+                .setRemoveNetwork(RemoveNetworkRequest.newBuilder().setNetworkId("old-id")));
+        leader.change(transaction -> transaction.remove(Kind.SERVICE, holder.getId()));
+        Service served = requireNonNull(world.state().services().get(service.getId()));
+        assertThat(served.getEndpoint().getVirtualIpsList())
+                .extracting(Endpoint.VirtualIP::getNetworkId)
+                .containsExactly("tiny-id");
     }
 
     @Test

@@ -21,6 +21,7 @@ import io.skep.wire.HealthConfig;
 import io.skep.wire.Mount;
 import io.skep.wire.NetworkAttachmentConfig;
 import io.skep.wire.PortConfig;
+import io.skep.wire.RemoveNetworkRequest;
 import io.skep.wire.RemoveServiceRequest;
 import io.skep.wire.ReplicatedJob;
 import io.skep.wire.Resources;
@@ -369,6 +370,32 @@ class ServiceCommandsTest {
         assertThat(third.getPreviousSpecVersion()).isEqualTo(second.getSpecVersion());
         assertThat(third.getUpdateStatus().getState()).isEqualTo(UpdateStatus.UpdateState.ROLLBACK_STARTED);
         assertThat(third.getUpdateStatus().getMessage()).isEqualTo("manually requested rollback");
+    }
+
+    @Test
+    void noRollbackToANetworkThatIsGone() {
+        leader.change(
+                transaction -> transaction.put(Kind.NETWORK, network("old").build()));
+        ServiceSpec.Builder attached = spec("web", 1);
+        attached.getTaskBuilder()
+                .addNetworks(NetworkAttachmentConfig.newBuilder().setTarget("old"));
+        Service first = created(attached);
+        Command.Builder remove = Command.newBuilder()
+                .setRemoveNetwork(RemoveNetworkRequest.newBuilder().setNetworkId("old-id"));
+        assertRefused(remove, Code.FAILED_PRECONDITION, "network old-id is in use by service " + first.getId());
+        leader.run(update(first, spec("web", 1)));
+        leader.run(remove);
+        Service second = stored(first.getId());
+        assertRefused(
+                Command.newBuilder()
+                        .setUpdateService(UpdateServiceRequest.newBuilder()
+                                .setServiceId(first.getId())
+                                .setServiceVersion(second.getMeta().getVersion())
+                                .setRollback(UpdateServiceRequest.Rollback.PREVIOUS)),
+                Code.FAILED_PRECONDITION,
+                "service " + first.getId() + " cannot be rolled back: network old-id of its previous spec"
+                        + " does not exist any more; update the service instead");
+        assertThat(stored(first.getId())).isEqualTo(second);
     }
 
     @Test

@@ -2,6 +2,8 @@ package io.skep.control;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.skep.store.Kind;
+import io.skep.wire.NetworkAttachmentConfig;
 import io.skep.wire.NodeStatus;
 import io.skep.wire.Service;
 import io.skep.wire.Task;
@@ -184,6 +186,32 @@ class UpdaterTest {
         assertThat(images()).containsOnly("nginx:1").hasSize(3);
         assertThat(updateState()).isEqualTo(UpdateState.ROLLBACK_COMPLETED);
         assertThat(cluster.service("web-id").hasPreviousSpec()).isFalse();
+    }
+
+    @Test
+    void whatCannotBeRolledBackIsPausedAndSaysWhy() {
+        start(1, config().setFailureAction(FailureAction.ROLLBACK));
+        cluster.change(transaction ->
+                transaction.put(Kind.NETWORK, TestKit.network("old").build()));
+        cluster.update(
+                "web-id",
+                spec -> spec.getTaskBuilder()
+                        .addNetworks(NetworkAttachmentConfig.newBuilder().setTarget("old-id")));
+        cluster.pass(Duration.ofMinutes(1));
+        assertThat(updateState()).isEqualTo(UpdateState.COMPLETED);
+        cluster.failingImages.add("bad");
+
+        cluster.update("web-id", spec -> {
+            spec.getTaskBuilder().clearNetworks();
+            spec.getTaskBuilder().getContainerBuilder().setImage("bad");
+        });
+        cluster.change(transaction -> transaction.remove(Kind.NETWORK, "old-id"));
+        cluster.work();
+
+        assertThat(updateState()).isEqualTo(UpdateState.PAUSED);
+        assertThat(cluster.service("web-id").getUpdateStatus().getMessage())
+                .startsWith("update paused due to failure or early termination of task ")
+                .endsWith("it cannot be rolled back, as network old-id of the previous spec does not exist any more");
     }
 
     @Test

@@ -3,6 +3,7 @@ package io.skep.api;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.netty.handler.ssl.SslContext;
+import io.skep.certs.TlsMaterial;
 import java.io.ByteArrayInputStream;
 import java.io.IOException;
 import java.net.InetAddress;
@@ -12,8 +13,6 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.KeyStore;
-import java.security.PrivateKey;
-import java.security.cert.Certificate;
 import java.security.cert.X509Certificate;
 import java.util.Arrays;
 import java.util.List;
@@ -53,6 +52,7 @@ class TlsTest {
                 "20200101000000Z",
                 "-not_after",
                 "20200201000000Z");
+        leaf("ca", "wrong", "DNS:client", "serverAuth", "-days", "30");
         leaf("other", "foreign", "DNS:client", "clientAuth", "-days", "30");
     }
 
@@ -174,14 +174,11 @@ class TlsTest {
     }
 
     private static SslContext context(String name) throws Exception {
-        KeyStore store = keyStore(name);
-        PrivateKey key = (PrivateKey) store.getKey("it", new char[0]);
-        Certificate certificate = store.getCertificate("it");
-        X509Certificate root = certificate("ca");
-        if (key == null) {
-            throw new IOException("no key");
-        }
-        return TlsContexts.server(key, List.of((X509Certificate) certificate), List.of(root));
+        TlsMaterial material = TlsMaterial.load(
+                certificates.resolve("ca.pem"),
+                certificates.resolve(name + ".pem"),
+                certificates.resolve(name + "-key.pem"));
+        return TlsContexts.server(material, true);
     }
 
     private static KeyStore keyStore(String name) throws Exception {
@@ -238,7 +235,13 @@ class TlsTest {
     void otherClientsAreRefusedAtTheHandshakeAndTheLogSaysWhy() throws Exception {
         assertThat(refusal("expired")).contains("127.0.0.1").contains("the client certificate has expired");
         assertThat(refusal("foreign")).contains("the client certificate was signed by an unknown CA");
+        assertThat(refusal("wrong")).contains("the client certificate is not meant for clients");
         assertThat(refusal("")).contains("the client sent no certificate");
+    }
+
+    @Test
+    void sessionsThatSkipVerificationWhenResumedAreShort() throws Exception {
+        assertThat(context("server").sessionTimeout()).isEqualTo(300);
     }
 
     private String refusal(String client) throws Exception {

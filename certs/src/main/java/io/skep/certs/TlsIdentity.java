@@ -24,10 +24,15 @@ import org.jspecify.annotations.Nullable;
  * that an exchange between the steps cannot pair the chain of one with the key of the other, names are numbered and the
  * previous material stays reachable.
  *
- * <p>A client's trust manager checks the server's name itself, whatever the engine's endpoint identification says. A
- * resumed TLS session is not verified again: servers should keep sessions short.
+ * <p>A client's trust manager checks the server's name itself, whatever the engine's endpoint identification says.
  */
 public final class TlsIdentity {
+    /**
+     * How long a TLS session may be resumed, in seconds: that is not verified again, so an expired peer lives on so
+     * long.
+     */
+    public static final int SESSION_SECONDS = 300;
+
     private final InstantSource clock;
     private volatile Generation generation;
 

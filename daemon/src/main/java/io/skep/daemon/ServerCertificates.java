@@ -111,12 +111,7 @@ final class ServerCertificates implements Supplier<SslContext> {
     private static Loaded load(Tls tls) throws CredentialException, SSLException {
         boolean mutual = tls.mode() == TlsMode.MUTUAL;
         TlsMaterial material = TlsMaterial.load(mutual ? tls.caCertificates() : null, tls.certificate(), tls.key());
-        if (material.privateKey() == null) {
-            throw new CredentialException(tls.certificate() + " holds no certificate");
-        }
-        SslContext context =
-                TlsContexts.server(material.privateKey(), material.chain(), mutual ? material.roots() : null);
-        return new Loaded(material, context);
+        return new Loaded(material, TlsContexts.server(material, mutual));
     }
 
     /** Returns a text for each file that changes when the file does. */

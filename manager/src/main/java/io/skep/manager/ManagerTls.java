@@ -11,8 +11,6 @@ import javax.net.ssl.SSLException;
 /** The TLS of the manager's port and of calls between managers (swarm-wire 1.1). */
 final class ManagerTls {
     private static final String[] VERSIONS = {"TLSv1.3", "TLSv1.2"};
-    // A resumed session is not verified again, so a certificate that expired lives on for no longer than this.
-    private static final int SESSION_SECONDS = 300;
 
     private ManagerTls() {}
 
@@ -23,7 +21,7 @@ final class ManagerTls {
                     .trustManager(identity.clientTrust())
                     .clientAuth(ClientAuth.OPTIONAL)
                     .protocols(VERSIONS)
-                    .sessionTimeout(SESSION_SECONDS)
+                    .sessionTimeout(TlsIdentity.SESSION_SECONDS)
                     .build();
         } catch (SSLException e) {
             throw new IllegalStateException("this Java cannot serve TLS with ALPN", e);
@@ -41,7 +39,7 @@ final class ManagerTls {
                     .keyManager(identity.keyManager())
                     .trustManager(identity.serverTrust(name))
                     .protocols(VERSIONS)
-                    .sessionTimeout(SESSION_SECONDS)
+                    .sessionTimeout(TlsIdentity.SESSION_SECONDS)
                     .build();
         } catch (SSLException e) {
             throw new IllegalStateException("this Java cannot call over TLS with ALPN", e);

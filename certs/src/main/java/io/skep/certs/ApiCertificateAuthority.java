@@ -85,7 +85,7 @@ final class ApiCertificateAuthority {
 
     static ApiCertificateAuthority of(X509Certificate certificate, PrivateKey key, String what)
             throws CredentialException {
-        if (certificate.getBasicConstraints() < 0) {
+        if (!Certificates.isAuthority(certificate)) {
             throw new CredentialException(what + " is not an authority's certificate");
         }
         if (!PrivateKeys.match(certificate.getPublicKey(), key)) {

@@ -35,7 +35,9 @@ import org.jspecify.annotations.Nullable;
  * </pre>
  *
  * <p>A machine's or client's folder appears whole or not at all, and nothing that exists is replaced unless the caller
- * says so. Keys are 0600. One process at a time; not safe for use by many threads.
+ * says so. New keys of one that exists are written right before their certificate; an engine that reads the two in
+ * between keeps what it has ({@link TlsMaterial#load} compares them), and after a crash in between renewing with new
+ * keys once more mends it. Keys are 0600. One process at a time; not safe for use by many threads.
  */
 public final class CertificateFolder {
     /** The name by which the authority itself is renewed. */
@@ -351,18 +353,18 @@ public final class CertificateFolder {
     private Entry renewLeaf(Entry entry, boolean newKeys, Duration validity, Instant now)
             throws CredentialException, IOException {
         X509Certificate old = entry.certificate();
-        PublicKey publicKey = old.getPublicKey();
-        if (newKeys) {
-            KeyPair keyPair = ApiCertificateAuthority.KeyType.of(publicKey).generate();
-            publicKey = keyPair.getPublic();
-            writeKey(
-                    entry.file().resolveSibling(entry.kind() == Kind.SERVER ? SERVER_KEY : ClientBundle.KEY),
-                    PrivateKeys.encode(keyPair.getPrivate()));
-        }
+        KeyPair keyPair =
+                newKeys ? ApiCertificateAuthority.KeyType.of(old.getPublicKey()).generate() : null;
+        PublicKey publicKey = keyPair == null ? old.getPublicKey() : keyPair.getPublic();
         String name = ApiCertificateAuthority.commonName(old);
         X509Certificate next = entry.kind() == Kind.SERVER
                 ? authority().server(name, addresses(old), publicKey, validity, now)
                 : authority().client(name, publicKey, validity, now);
+        if (keyPair != null) {
+            writeKey(
+                    entry.file().resolveSibling(entry.kind() == Kind.SERVER ? SERVER_KEY : ClientBundle.KEY),
+                    PrivateKeys.encode(keyPair.getPrivate()));
+        }
         writePublic(entry.file(), Certificates.encode(List.of(next)));
         refresh(entry);
         return new Entry(entry.kind(), entry.name(), entry.addresses(), next, entry.file());

@@ -77,6 +77,10 @@ final class Certificates {
                 && CURVE_BITS.contains(ec.getParams().getCurve().getField().getFieldSize());
     }
 
+    static boolean isAuthority(X509Certificate certificate) {
+        return certificate.getBasicConstraints() >= 0;
+    }
+
     /** How messages name a certificate. */
     static String name(X509Certificate certificate) {
         return certificate.getSubjectX500Principal().getName();

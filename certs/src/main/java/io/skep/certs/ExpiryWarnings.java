@@ -20,7 +20,7 @@ import java.util.Optional;
 public final class ExpiryWarnings {
     private static final List<Integer> LIMITS_DAYS = List.of(1, 7, 30);
     private static final int EXPIRED = 0;
-    private static final String ADVICE = "; renew it, if skep made it with: skep certs renew";
+    private static final String ADVICE = "; if skep made it, renew it with: skep certs renew";
 
     /** For each name, which certificate was warned about and at which limit. */
     private final Map<String, Warned> warned = new HashMap<>();
@@ -73,11 +73,13 @@ public final class ExpiryWarnings {
         Instant end = certificate.getNotAfter().toInstant();
         Duration left = left(certificate, now);
         LocalDate day = LocalDate.ofInstant(end, ZoneOffset.UTC);
+        String advice =
+                Certificates.isAuthority(certificate) ? ADVICE + " " + CertificateFolder.AUTHORITY_NAME : ADVICE;
         if (left.isNegative()) {
-            return what + " expired on " + day + ADVICE;
+            return what + " expired on " + day + advice;
         }
         String time = left.toDays() >= 2 ? left.toDays() + " days" : left.toHours() + " hours";
-        return what + " expires in " + time + ", on " + day + ADVICE;
+        return what + " expires in " + time + ", on " + day + advice;
     }
 
     private static Duration left(X509Certificate certificate, Instant now) {

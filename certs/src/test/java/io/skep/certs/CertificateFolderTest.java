@@ -257,6 +257,20 @@ class CertificateFolderTest {
     }
 
     @Test
+    void aPassphraseThatIsWrongLeavesKeyAndCertificateTogether() throws Exception {
+        CertificateFolder made = CertificateFolder.create(
+                folder(), false, CertificateFolder.AUTHORITY_VALIDITY, "another".toCharArray(), now);
+        Path machine = made.addServer("pi-1", addresses("10.0.0.11"), OPTIONS, now);
+        byte[] key = Files.readAllBytes(machine.resolve("server-key.pem"));
+
+        assertThatThrownBy(() -> open().renew(List.of("pi-1"), Duration.ZERO, true, null, now))
+                .isInstanceOf(CredentialException.class)
+                .hasMessageContaining("passphrase");
+
+        assertThat(Files.readAllBytes(machine.resolve("server-key.pem"))).isEqualTo(key);
+    }
+
+    @Test
     void theAuthorityIsRenewedWithTheSameKey() throws Exception {
         CertificateFolder.create(folder(), false, Duration.ofDays(20), null, now);
         open().addFleet(HostsFile.parse("pi-1 10.0.0.11", "t"), OPTIONS, now);

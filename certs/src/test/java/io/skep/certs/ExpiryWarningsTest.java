@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import java.security.cert.X509Certificate;
 import java.time.Duration;
 import java.time.Instant;
+import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.Test;
 
@@ -18,11 +19,21 @@ class ExpiryWarningsTest {
     private static X509Certificate certificate(Instant end) {
         try {
             Instant start = end.minus(Duration.ofDays(100));
-            return ApiCertificateAuthority.create(ApiCertificateAuthority.KeyType.ECDSA, Duration.ofDays(100), start)
-                    .certificate();
+            return authority(end)
+                    .server(
+                            "pi-1",
+                            List.of(HostAddress.parse("pi-1")),
+                            ApiCertificateAuthority.KeyType.ECDSA.generate().getPublic(),
+                            Duration.ofDays(100),
+                            start);
         } catch (CredentialException e) {
             throw new AssertionError(e);
         }
+    }
+
+    private static ApiCertificateAuthority authority(Instant end) throws CredentialException {
+        return ApiCertificateAuthority.create(
+                ApiCertificateAuthority.KeyType.ECDSA, Duration.ofDays(100), end.minus(Duration.ofDays(100)));
     }
 
     private static Instant before(Duration left) {
@@ -34,7 +45,7 @@ class ExpiryWarningsTest {
         assertThat(ExpiryWarnings.current(certificates, before(Duration.ofDays(31))))
                 .isEmpty();
         assertThat(ExpiryWarnings.current(certificates, before(Duration.ofDays(30))))
-                .containsExactly(WHAT + " expires in 30 days, on 2026-06-01; renew it, if skep made it with:"
+                .containsExactly(WHAT + " expires in 30 days, on 2026-06-01; if skep made it, renew it with:"
                         + " skep certs renew");
         assertThat(ExpiryWarnings.current(certificates, before(Duration.ofHours(23))))
                 .singleElement()
@@ -44,6 +55,16 @@ class ExpiryWarningsTest {
                 .singleElement()
                 .asString()
                 .contains("expired on 2026-06-01");
+    }
+
+    @Test
+    void anAuthorityIsRenewedByItsName() throws Exception {
+        Map<String, X509Certificate> authorities =
+                Map.of("the CA certificate ca.pem", authority(END).certificate());
+
+        assertThat(ExpiryWarnings.current(authorities, before(Duration.ofDays(3))))
+                .containsExactly("the CA certificate ca.pem expires in 3 days, on 2026-06-01; if skep made it, renew it"
+                        + " with: skep certs renew ca");
     }
 
     @Test

@@ -184,10 +184,19 @@ class SkepdTest {
         assertThat(dockerTls(port, next.client("client", 2)).exitCode()).isZero();
         assertThat(dockerTls(port, client).exitCode()).isNotZero();
 
+        // Of a key and a certificate that are replaced one after the other, none is used before both are there.
+        Path third = next.server("third", 2);
+        Files.copy(third.resolve("key.pem"), server.resolve("key.pem"), StandardCopyOption.REPLACE_EXISTING);
+        skepd.await("does not belong to the certificate");
+        assertThat(dockerTls(port, next.client("client", 2)).exitCode()).isZero();
+        Files.copy(third.resolve("cert.pem"), server.resolve("cert.pem"), StandardCopyOption.REPLACE_EXISTING);
+        skepd.await("CN=third");
+        assertThat(dockerTls(port, next.client("client", 2)).exitCode()).isZero();
+
         // A file that cannot be used changes nothing.
         Files.writeString(server.resolve("cert.pem"), "-----BEGIN CERTIFICATE-----\n");
         skepd.signal("HUP");
-        assertThat(skepd.await("not reloaded")).contains("cert.pem").contains("the old ones stay in use");
+        skepd.await("the old ones stay in use: " + server.resolve("cert.pem") + ": the block");
         assertThat(dockerTls(port, next.client("client", 2)).exitCode()).isZero();
 
         assertThat(events.isAlive()).as("the stream opened before").isTrue();

@@ -90,7 +90,7 @@ public final class ControlLoop {
                 new Allocator(state),
                 new Scheduler(state, now),
                 new ConstraintEnforcer(state),
-                new TaskReaper(state));
+                new TaskReaper(state, slots, restarts));
     }
 
     ControlLoop(Handler handler, List<Loop> loops) {

@@ -10,33 +10,36 @@ import io.skep.wire.Task;
 import io.skep.wire.TaskState;
 import java.time.Duration;
 import java.time.Instant;
-import java.util.ArrayList;
-import java.util.Comparator;
-import java.util.HashMap;
 import java.util.HashSet;
 import java.util.LinkedHashSet;
 import java.util.List;
-import java.util.Map;
 import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
 /**
  * Removes tasks that only history needs, beyond the limit that the cluster keeps (swarm-wire 6.7).
  *
- * <p>Tasks that are to be removed, and have ended or never begun, go at once. History is looked through in batches, as
- * that takes a pass over all tasks of a service: {@link #BATCH_DELAY} after the first change, or at once when
- * {@link #BATCH_MAX} slots wait.
+ * <p>Tasks that are to be removed, and have ended or never begun, go at once. History is looked through in batches:
+ * {@link #BATCH_DELAY} after the first change, or at once when {@link #BATCH_MAX} slots wait.
+ *
+ * <p>Two kinds of tasks stay, however low the limit, as others decide by them. One that ended and may not be restarted
+ * fills its slot: without it the slot would be taken for one that lacks a task (swarm-wire 6.3). And one whose
+ * replacement waits tells until when: without it there would be no delay between restarts.
  */
 final class TaskReaper implements Loop {
     static final Duration BATCH_DELAY = Duration.ofMillis(250);
     static final int BATCH_MAX = 1000;
 
+    private final Slots slots;
+    private final RestartSupervisor restarts;
     private final Set<String> toRemove = new LinkedHashSet<>();
     private final Set<SlotKey> dirty = new HashSet<>();
     private @Nullable Instant due;
     private boolean historyLimitChanged;
 
-    TaskReaper(ClusterState state) {
+    TaskReaper(ClusterState state, Slots slots, RestartSupervisor restarts) {
+        this.slots = slots;
+        this.restarts = restarts;
         for (Task task : state.tasks().values()) {
             consider(task, state);
         }
@@ -47,6 +50,7 @@ final class TaskReaper implements Loop {
         Event<Task> task = event.as(Kind.TASK);
         if (task != null && task.after() != null) {
             consider(task.object(), state);
+            considerStart(task, state);
         }
         Event<Cluster> cluster = event.as(Kind.CLUSTER);
         if (cluster != null && cluster.after() != null && cluster.before() != null) {
@@ -62,6 +66,18 @@ final class TaskReaper implements Loop {
         boolean isNew = task.getStatus().getStateValue() < TaskState.ASSIGNED_VALUE;
         if (service != null && (TaskStates.isTerminal(task) || isNew)) {
             dirty.add(SlotKey.of(service, task));
+        }
+    }
+
+    /** What a replacement waited for may go when it starts. */
+    private void considerStart(Event<Task> event, ClusterState state) {
+        Task before = event.before();
+        Service service = state.services().get(event.object().getServiceId());
+        if (service != null
+                && before != null
+                && before.getDesiredState() == TaskState.READY
+                && event.object().getDesiredState() != TaskState.READY) {
+            dirty.add(SlotKey.of(service, event.object()));
         }
     }
 
@@ -109,55 +125,34 @@ final class TaskReaper implements Loop {
         if (cluster == null) {
             return;
         }
-        Map<String, Set<SlotKey>> slotsByService = new HashMap<>();
-        dirty.forEach(slot -> slotsByService
-                .computeIfAbsent(slot.serviceId(), id -> new HashSet<>())
-                .add(slot));
-        dirty.clear();
-        slotsByService.forEach((serviceId, slots) -> {
-            Service service = transaction.state().services().get(serviceId);
-            if (service == null) {
-                return;
-            }
-            long limit = limit(service, cluster);
-            if (limit >= 0) {
-                tasksBySlot(transaction.state(), service, slots)
-                        .values()
-                        .forEach(tasks -> trim(transaction, service, tasks, limit));
-            }
-        });
-    }
-
-    private static Map<SlotKey, List<Task>> tasksBySlot(ClusterState state, Service service, Set<SlotKey> slots) {
-        Map<SlotKey, List<Task>> tasksBySlot = new HashMap<>();
-        for (Task task : state.tasksOfService(service.getId())) {
-            SlotKey slot = SlotKey.of(service, task);
-            if (slots.contains(slot)) {
-                tasksBySlot.computeIfAbsent(slot, key -> new ArrayList<>()).add(task);
+        for (SlotKey key : dirty) {
+            Service service = transaction.state().services().get(key.serviceId());
+            if (service != null) {
+                trim(transaction, service, slots.tasks(transaction.state(), key), limit(service, cluster));
             }
         }
-        return tasksBySlot;
+        dirty.clear();
     }
 
-    private static void trim(Transaction transaction, Service service, List<Task> tasks, long limit) {
-        long surplus = tasks.size() - limit;
-        if (surplus <= 0) {
+    private void trim(Transaction transaction, Service service, List<Task> tasks, long limit) {
+        if (limit < 0 || tasks.size() <= limit) {
             return;
         }
-        tasks.sort(Comparator.comparing(TaskStates::createdAt)
-                .thenComparing(TaskStates::statusTime)
-                .thenComparing(Task::getId));
-        for (Task task : tasks) {
-            if (surplus <= 0) {
-                return;
-            }
-            boolean neverBegan =
-                    task.getStatus().getStateValue() < TaskState.ASSIGNED_VALUE && !TaskStates.isWanted(task);
-            if ((TaskStates.isTerminal(task) && !isWorkDone(task, service)) || neverBegan) {
+        List<Task> filling = restarts.current(transaction.state(), service, tasks);
+        long surplus = tasks.size() - limit;
+        for (int i = 0; i < tasks.size() && surplus > 0; i++) {
+            Task task = tasks.get(i);
+            boolean awaited = i + 1 < tasks.size() && tasks.get(i + 1).getDesiredState() == TaskState.READY;
+            if (!awaited && !filling.contains(task) && isHistory(task, service)) {
                 transaction.remove(Kind.TASK, task.getId());
                 surplus--;
             }
         }
+    }
+
+    private static boolean isHistory(Task task, Service service) {
+        boolean neverBegan = task.getStatus().getStateValue() < TaskState.ASSIGNED_VALUE && !TaskStates.isWanted(task);
+        return neverBegan || (TaskStates.isTerminal(task) && !isWorkDone(task, service));
     }
 
     /** Returns whether the task is what a job counts as done: without it the job would begin again. */

@@ -16,6 +16,8 @@ import io.skep.wire.Version;
 import java.time.Duration;
 import java.util.List;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 class JobOrchestratorTest {
     private final TestCluster cluster =
@@ -47,8 +49,14 @@ class JobOrchestratorTest {
         assertThat(states("again-id")).containsExactlyInAnyOrder(TaskState.FAILED, TaskState.COMPLETE);
     }
 
-    @Test
-    void aSlotThatMayNotBeRestartedIsGivenUp() {
+    @ParameterizedTest
+    @ValueSource(longs = {0, 5})
+    void aSlotThatMayNotBeRestartedIsGivenUp(long historyLimit) {
+        cluster.change(transaction -> {
+            var changed = TestKit.cluster();
+            changed.getSpecBuilder().getOrchestrationBuilder().setTaskHistoryRetentionLimit(historyLimit);
+            transaction.put(Kind.CLUSTER, changed.build());
+        });
         Service.Builder job = job(1, 2);
         job.getSpecBuilder()
                 .getTaskBuilder()

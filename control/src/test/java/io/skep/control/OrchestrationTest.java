@@ -2,12 +2,21 @@ package io.skep.control;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.skep.store.Kind;
+import io.skep.wire.Cluster;
+import io.skep.wire.GlobalService;
 import io.skep.wire.NodeSpec.Availability;
 import io.skep.wire.NodeStatus;
+import io.skep.wire.RestartPolicy;
+import io.skep.wire.RestartPolicy.RestartCondition;
+import io.skep.wire.Service;
 import io.skep.wire.Task;
 import io.skep.wire.TaskState;
 import java.time.Duration;
+import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 class OrchestrationTest {
     private final TestCluster cluster = new TestCluster(
@@ -49,6 +58,81 @@ class OrchestrationTest {
         cluster.assertRunning("web-id", 0);
         cluster.pass(Duration.ofMillis(1));
         cluster.assertRunning("web-id", 1);
+    }
+
+    @ParameterizedTest
+    @ValueSource(longs = {0, 1})
+    void theDelayBetweenRestartsNeedsNoHistory(long limit) {
+        keepHistory(limit);
+        cluster.create(TestKit.service("web", 1));
+        cluster.pass(Duration.ofSeconds(1));
+
+        cluster.report(cluster.tasksOf("web-id").getFirst().getId(), TaskState.FAILED);
+        cluster.pass(Duration.ofMillis(4999));
+        cluster.assertRunning("web-id", 0);
+        cluster.pass(Duration.ofMillis(1));
+        cluster.assertRunning("web-id", 1);
+
+        cluster.pass(TaskReaper.BATCH_DELAY);
+        assertThat(cluster.tasksOf("web-id")).hasSize(1);
+    }
+
+    @ParameterizedTest
+    @ValueSource(longs = {0, 1, 5})
+    void whatRanOnceForAllDoesNotRunAgain(long limit) {
+        keepHistory(limit);
+        restarted("never", restart(RestartCondition.NONE, 0), GlobalService.getDefaultInstance());
+        restarted("once", restart(RestartCondition.NONE, 0), null);
+        restarted("until-complete", restart(RestartCondition.ON_FAILURE, 0), null);
+        cluster.work();
+        cluster.tasks(task -> true).forEach(task -> cluster.report(task.getId(), TaskState.COMPLETE));
+        cluster.pass(Duration.ofMinutes(1));
+        cluster.changeLeader();
+        cluster.scale("once-id", 2);
+        cluster.pass(Duration.ofMinutes(1));
+
+        assertThat(cluster.tasksOf("never-id")).hasSize(3).allMatch(TaskStates::isTerminal);
+        assertThat(cluster.tasksOf("until-complete-id")).hasSize(1).allMatch(TaskStates::isTerminal);
+        assertThat(cluster.tasksOf("once-id").stream().filter(TaskStates::isTerminal))
+                .hasSize(1);
+        cluster.assertRunning("once-id", 1);
+    }
+
+    @ParameterizedTest
+    @ValueSource(longs = {0, 1, 5})
+    void whatFailedTooOftenIsNotTriedAgain(long limit) {
+        keepHistory(limit);
+        cluster.failingImages.add("nginx:1");
+        restarted("web", restart(RestartCondition.ANY, 2), null);
+        cluster.pass(Duration.ofMinutes(1));
+        cluster.changeLeader();
+        cluster.pass(Duration.ofMinutes(1));
+
+        assertThat(cluster.tasksOf("web-id")).hasSize(3).allMatch(TaskStates::isTerminal);
+    }
+
+    private void keepHistory(long limit) {
+        cluster.change(transaction -> {
+            Cluster.Builder changed = TestKit.cluster();
+            changed.getSpecBuilder().getOrchestrationBuilder().setTaskHistoryRetentionLimit(limit);
+            transaction.put(Kind.CLUSTER, changed.build());
+        });
+    }
+
+    private void restarted(String name, RestartPolicy restart, @Nullable GlobalService global) {
+        Service.Builder service = TestKit.service(name, 1);
+        service.getSpecBuilder().getTaskBuilder().setRestart(restart);
+        if (global != null) {
+            service.getSpecBuilder().setGlobal(global);
+        }
+        cluster.create(service);
+    }
+
+    private static RestartPolicy restart(RestartCondition condition, long attempts) {
+        return RestartPolicy.newBuilder()
+                .setCondition(condition)
+                .setMaxAttempts(attempts)
+                .build();
     }
 
     @Test

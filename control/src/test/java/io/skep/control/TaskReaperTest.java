@@ -75,6 +75,23 @@ class TaskReaperTest {
         assertThat(tasks()).isEmpty();
     }
 
+    @ParameterizedTest
+    @EnumSource(
+            value = TaskState.class,
+            names = {"COMPLETE", "FAILED", "REJECTED"})
+    void whatFillsItsSlotForGoodIsNotForgotten(TaskState end) {
+        setLimit(0);
+        Service.Builder once = service("once", 1);
+        once.getSpecBuilder()
+                .getTaskBuilder()
+                .setRestart(RestartPolicy.newBuilder().setCondition(RestartPolicy.RestartCondition.NONE));
+        Service service = put(once);
+        put(task(service, "earlier", 1, TaskState.SHUTDOWN));
+        put(task(service, "ended", 1, end));
+        leader.pass(TaskReaper.BATCH_DELAY);
+        assertThat(tasks()).containsExactly("ended");
+    }
+
     @Test
     void aNegativeLimitKeepsAllUntilItIsLowered() {
         setLimit(-1);

@@ -19,12 +19,14 @@ final class TestLeader {
     TestLeader(TestWorld world, IdSource ids) {
         this.world = world;
         NodeLiveness liveness = new NodeLiveness(world.state(), world.now());
+        Slots slots = new Slots(world.state(), ids);
         loop = new ControlLoop(
                 new CommandHandler(ids, liveness)::handle,
                 List.of(
                         liveness,
+                        slots,
                         new Allocator(world.state()),
-                        new TaskReaper(world.state()),
+                        new TaskReaper(world.state(), slots, new RestartSupervisor(world.state(), slots)),
                         new NetworkKeyRotation(world.now(), ids)));
         step();
     }

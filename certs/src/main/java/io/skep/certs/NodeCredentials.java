@@ -98,10 +98,6 @@ public record NodeCredentials(
         return chain.getFirst();
     }
 
-    public boolean isExpired(Instant now) {
-        return now.isAfter(leaf().getNotAfter().toInstant());
-    }
-
     /** DER of the issuer's subject, for the node's TLS description. */
     public ByteString issuerSubject() {
         return ByteString.copyFrom(leaf().getIssuerX500Principal().getEncoded());

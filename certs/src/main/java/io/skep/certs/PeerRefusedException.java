@@ -3,7 +3,7 @@ package io.skep.certs;
 import java.security.cert.CertificateException;
 
 /** A peer's certificate that was refused, and why. Thrown inside the TLS handshake, so it comes wrapped. */
-public final class PeerRefusedException extends CertificateException {
+final class PeerRefusedException extends CertificateException {
     private static final long serialVersionUID = 1;
 
     private final PeerRefusal refusal;

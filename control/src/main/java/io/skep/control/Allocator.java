@@ -118,9 +118,20 @@ final class Allocator implements Loop {
             networks.add(after);
             dirtyNetworks.add(after.getId());
         }
-        if (event.object().getSpec().getIngress()) {
-            state.nodes().values().forEach(node -> dirtyNodes.add(node.getId()));
+        // A network may go while tasks in it are still about to stop.
+        boolean mesh = event.object().getSpec().getIngress();
+        if (mesh || after == null) {
+            for (Node node : state.nodes().values()) {
+                if (mesh || isAttached(node, event.id())) {
+                    dirtyNodes.add(node.getId());
+                }
+            }
         }
+    }
+
+    private static boolean isAttached(Node node, String networkId) {
+        return node.getAttachmentsList().stream()
+                .anyMatch(attachment -> attachment.getNetwork().getId().equals(networkId));
     }
 
     private void observeService(Event<Service> event) {

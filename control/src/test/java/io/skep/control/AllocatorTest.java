@@ -185,6 +185,28 @@ class AllocatorTest {
     }
 
     @Test
+    void nodesLeaveANetworkThatGoesBeforeItsLastTaskHasStopped() {
+        put(network("back"));
+        Service service = put(attached("db", "back-id"));
+        put(task("t1", service, 1).setNodeId("n1"));
+        assertThat(requireNonNull(world.state().nodes().get("n1")).getAttachmentsList())
+                .hasSize(2);
+        leader.change(transaction -> {
+            transaction.remove(Kind.SERVICE, service.getId());
+            transaction.put(
+                    Kind.TASK,
+                    requireNonNull(world.state().tasks().get("t1")).toBuilder()
+                            .setStatus(status(TaskState.RUNNING, world.now()))
+                            .setDesiredState(TaskState.SHUTDOWN)
+                            .build());
+        });
+        leader.run(Command.newBuilder()
+                .setRemoveNetwork(RemoveNetworkRequest.newBuilder().setNetworkId("back-id")));
+        assertThat(requireNonNull(world.state().nodes().get("n1")).getAttachmentsList())
+                .hasSize(1);
+    }
+
+    @Test
     void dnsRoundRobinHasNoVirtualAddress() {
         put(network("back"));
         Service.Builder service = attached("db", networkNamed("back").getId());

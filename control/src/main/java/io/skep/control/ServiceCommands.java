@@ -101,12 +101,17 @@ final class ServiceCommands {
                 .setSpecVersion(request.getServiceVersion())
                 .clearUpdateStatus();
         if (isJob(spec)) {
-            long iteration = service.getJobStatus().getJobIteration().getIndex() + 1;
-            updated.setJobStatus(JobStatus.newBuilder()
-                    .setJobIteration(Version.newBuilder().setIndex(iteration))
-                    .setLastExecution(Times.timestamp(now)));
+            updated.setJobStatus(nextIteration(service, now));
         }
         return updated.build();
+    }
+
+    private static JobStatus nextIteration(Service job, Instant now) {
+        long iteration = job.getJobStatus().getJobIteration().getIndex() + 1;
+        return JobStatus.newBuilder()
+                .setJobIteration(Version.newBuilder().setIndex(iteration))
+                .setLastExecution(Times.timestamp(now))
+                .build();
     }
 
     private static Service rolledBack(Service service, Instant now) {
@@ -114,12 +119,18 @@ final class ServiceCommands {
             throw new CommandException(
                     Code.FAILED_PRECONDITION, "service " + service.getId() + " does not have a previous spec");
         }
-        return service.toBuilder()
+        Service.Builder swapped = service.toBuilder()
                 .setSpec(service.getPreviousSpec())
                 .setSpecVersion(service.getPreviousSpecVersion())
                 .setPreviousSpec(service.getSpec())
-                .setPreviousSpecVersion(service.getSpecVersion())
-                .setUpdateStatus(UpdateStatus.newBuilder()
+                .setPreviousSpecVersion(service.getSpecVersion());
+        // A job is not updated task by task: it runs once more, as it was before.
+        if (isJob(service.getPreviousSpec())) {
+            return swapped.setJobStatus(nextIteration(service, now))
+                    .clearUpdateStatus()
+                    .build();
+        }
+        return swapped.setUpdateStatus(UpdateStatus.newBuilder()
                         .setState(UpdateStatus.UpdateState.ROLLBACK_STARTED)
                         .setStartedAt(Times.timestamp(now))
                         .setMessage("manually requested rollback"))

@@ -373,6 +373,24 @@ class ServiceCommandsTest {
     }
 
     @Test
+    void aJobThatIsRolledBackRunsAgainAsItWas() {
+        ServiceSpec.Builder job = changed(spec -> image(spec, "nginx:1"))
+                .setReplicatedJob(ReplicatedJob.newBuilder().setTotalCompletions(2));
+        Service first = created(job);
+        leader.run(update(first, job.clone().setReplicatedJob(ReplicatedJob.getDefaultInstance())));
+        Service second = stored(first.getId());
+        leader.run(Command.newBuilder()
+                .setUpdateService(UpdateServiceRequest.newBuilder()
+                        .setServiceId(first.getId())
+                        .setServiceVersion(second.getMeta().getVersion())
+                        .setRollback(UpdateServiceRequest.Rollback.PREVIOUS)));
+        Service third = stored(first.getId());
+        assertThat(third.getSpec()).isEqualTo(first.getSpec());
+        assertThat(third.getJobStatus().getJobIteration().getIndex()).isEqualTo(2);
+        assertThat(third.hasUpdateStatus()).isFalse();
+    }
+
+    @Test
     void noRollbackToANetworkThatIsGone() {
         leader.change(
                 transaction -> transaction.put(Kind.NETWORK, network("old").build()));

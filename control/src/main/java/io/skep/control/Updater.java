@@ -272,7 +272,10 @@ final class Updater implements Loop {
             for (SlotKey key : keys) {
                 List<Task> tasks = slots.tasks(state, key);
                 Task newest = tasks.size() < 2 ? null : tasks.getLast();
+                // What was told to stop was given up before: the slot is still to do.
+                boolean attempt = newest != null && (isRunnable(newest) || TaskStates.endedByItself(newest));
                 if (newest != null
+                        && attempt
                         && !TaskStates.createdAt(newest).isBefore(startedAt)
                         && !isDirty(state, service, newest)) {
                     resume(now, key, newest);

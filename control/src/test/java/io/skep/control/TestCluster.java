@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import io.skep.store.ClusterState;
 import io.skep.store.Kind;
 import io.skep.store.Transaction;
+import io.skep.wire.Command;
 import io.skep.wire.Node;
 import io.skep.wire.NodeSpec.Availability;
 import io.skep.wire.NodeStatus;
@@ -12,6 +13,7 @@ import io.skep.wire.Service;
 import io.skep.wire.ServiceSpec;
 import io.skep.wire.Task;
 import io.skep.wire.TaskState;
+import io.skep.wire.Version;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.Comparator;
@@ -24,7 +26,7 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * A cluster in memory: the loops that decide about tasks, nodes whose agents do what they are told, and a clock that
- * tests move. Users' wishes are written straight into the state.
+ * tests move. Users' wishes are written straight into the state, or are commands where it matters what is refused.
  */
 final class TestCluster {
     private static final int STEPS_MAX = 20_000;
@@ -47,9 +49,7 @@ final class TestCluster {
 
     private ControlLoop newLeader() {
         return new ControlLoop(
-                (transaction, now, command) -> {
-                    throw new IllegalArgumentException("no commands here");
-                },
+                new CommandHandler(ids, new NodeLiveness(world.state(), world.now()))::handle,
                 ControlLoop.taskLoops(world.state(), world.now(), ids));
     }
 
@@ -72,6 +72,18 @@ final class TestCluster {
             world.commit(transaction);
         }
         invariant.accept(world.state());
+    }
+
+    /** Runs a command of a user; returns whether it was carried out, not refused. */
+    boolean attempt(Command.Builder command) {
+        Transaction transaction = world.begin();
+        ControlLoop.Step step = loop.step(transaction, world.now(), List.of(command.build()));
+        nextWake = step.nextWake();
+        if (!transaction.isEmpty()) {
+            world.commit(transaction);
+        }
+        invariant.accept(world.state());
+        return step.outcomes().getFirst().refusal() == null;
     }
 
     void step() {
@@ -97,15 +109,17 @@ final class TestCluster {
             Service before = service(id);
             ServiceSpec.Builder spec = before.getSpec().toBuilder();
             edit.accept(spec);
-            transaction.put(
-                    Kind.SERVICE,
-                    before.toBuilder()
-                            .setPreviousSpec(before.getSpec())
-                            .setPreviousSpecVersion(before.getSpecVersion())
-                            .setSpec(spec)
-                            .setSpecVersion(before.getMeta().getVersion())
-                            .clearUpdateStatus()
-                            .build());
+            Service.Builder after = before.toBuilder()
+                    .setPreviousSpec(before.getSpec())
+                    .setPreviousSpecVersion(before.getSpecVersion())
+                    .setSpec(spec)
+                    .setSpecVersion(before.getMeta().getVersion())
+                    .clearUpdateStatus();
+            if (TaskStates.isJob(before)) {
+                Version.Builder iteration = after.getJobStatusBuilder().getJobIterationBuilder();
+                iteration.setIndex(iteration.getIndex() + 1);
+            }
+            transaction.put(Kind.SERVICE, after.build());
         });
     }
 

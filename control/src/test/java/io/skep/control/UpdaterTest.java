@@ -3,6 +3,7 @@ package io.skep.control;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.skep.store.Kind;
+import io.skep.wire.Command;
 import io.skep.wire.NetworkAttachmentConfig;
 import io.skep.wire.NodeStatus;
 import io.skep.wire.Service;
@@ -11,6 +12,7 @@ import io.skep.wire.TaskState;
 import io.skep.wire.UpdateConfig;
 import io.skep.wire.UpdateConfig.FailureAction;
 import io.skep.wire.UpdateConfig.UpdateOrder;
+import io.skep.wire.UpdateServiceRequest;
 import io.skep.wire.UpdateStatus.UpdateState;
 import java.time.Duration;
 import java.util.List;
@@ -186,6 +188,23 @@ class UpdaterTest {
         assertThat(images()).containsOnly("nginx:1").hasSize(3);
         assertThat(updateState()).isEqualTo(UpdateState.ROLLBACK_COMPLETED);
         assertThat(cluster.service("web-id").hasPreviousSpec()).isFalse();
+    }
+
+    @Test
+    void aRollbackAtOnceIsNotTakenForDoneByTheTaskThatWasGivenUp() {
+        start(1, config().setOrder(UpdateOrder.START_FIRST));
+        cluster.setImage("web-id", "nginx:2");
+        cluster.setImage("web-id", "nginx:1");
+        boolean done = cluster.attempt(Command.newBuilder()
+                .setUpdateService(UpdateServiceRequest.newBuilder()
+                        .setServiceId("web-id")
+                        .setServiceVersion(cluster.service("web-id").getMeta().getVersion())
+                        .setRollback(UpdateServiceRequest.Rollback.PREVIOUS)));
+        assertThat(done).isTrue();
+        cluster.pass(Duration.ofMinutes(1));
+
+        assertThat(images()).containsExactly("nginx:2");
+        assertThat(updateState()).isEqualTo(UpdateState.ROLLBACK_COMPLETED);
     }
 
     @Test

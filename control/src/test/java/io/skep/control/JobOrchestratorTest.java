@@ -66,6 +66,9 @@ class JobOrchestratorTest {
         cluster.pass(Duration.ofMinutes(1));
 
         assertThat(states("job-id")).containsExactly(TaskState.FAILED, TaskState.FAILED);
+        List<Task> failed = cluster.tasksOf("job-id");
+        cluster.pass(Duration.ofMinutes(1));
+        assertThat(cluster.tasksOf("job-id")).isEqualTo(failed);
     }
 
     @Test

@@ -1,23 +1,37 @@
 package io.skep.control;
 
+import static java.util.Objects.requireNonNull;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.skep.store.ClusterState;
 import io.skep.store.Kind;
+import io.skep.wire.Cluster;
+import io.skep.wire.Command;
+import io.skep.wire.CreateNetworkRequest;
 import io.skep.wire.EndpointSpec;
+import io.skep.wire.GlobalJob;
 import io.skep.wire.GlobalService;
+import io.skep.wire.IPAMConfig;
+import io.skep.wire.JobStatus;
+import io.skep.wire.Network;
+import io.skep.wire.NetworkAttachmentConfig;
 import io.skep.wire.Node;
 import io.skep.wire.NodeSpec.Availability;
 import io.skep.wire.NodeStatus;
 import io.skep.wire.PortConfig;
+import io.skep.wire.RemoveNetworkRequest;
+import io.skep.wire.RemoveNodeRequest;
+import io.skep.wire.ReplicatedJob;
 import io.skep.wire.RestartPolicy;
 import io.skep.wire.Service;
+import io.skep.wire.ServiceSpec;
 import io.skep.wire.Task;
 import io.skep.wire.TaskSpec;
 import io.skep.wire.TaskState;
 import io.skep.wire.UpdateConfig;
 import io.skep.wire.UpdateConfig.FailureAction;
 import io.skep.wire.UpdateConfig.UpdateOrder;
+import io.skep.wire.UpdateServiceRequest;
 import io.skep.wire.UpdateStatus.UpdateState;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -27,6 +41,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Random;
 import java.util.Set;
+import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
@@ -38,7 +53,10 @@ class OrchestrationWalkTest {
     private static final int WALKS = 20;
     private static final int MOVES = 60;
     private static final int NODES = 5;
+    private static final int NODES_MIN = 3;
     private static final int SERVICES_MAX = 5;
+    private static final int NETWORKS_MAX = 6;
+    private static final long[] HISTORY_LIMITS = {-1, 0, 1, 5};
 
     @ParameterizedTest
     @ValueSource(longs = {1, 1001, 2001, 3001, 4001})
@@ -55,7 +73,10 @@ class OrchestrationWalkTest {
         private final List<String> history = new ArrayList<>();
         private final Set<String> outOfSight = new HashSet<>();
         private Map<String, Task> before = new HashMap<>();
+        private final long historyLimit;
         private int services;
+        private int networks;
+        private int nodesMade;
 
         Walk(long seed) {
             this.seed = seed;
@@ -67,6 +88,14 @@ class OrchestrationWalkTest {
                 nodes[i] = node.build();
             }
             this.cluster = new TestCluster(seed, nodes);
+            this.nodesMade = NODES;
+            this.historyLimit = HISTORY_LIMITS[random.nextInt(HISTORY_LIMITS.length)];
+            cluster.change(transaction -> {
+                Cluster.Builder limited = TestKit.cluster();
+                limited.getSpecBuilder().getOrchestrationBuilder().setTaskHistoryRetentionLimit(historyLimit);
+                transaction.put(Kind.CLUSTER, limited.build());
+                new NetworkCommands(TestKit.ids(~seed)).createFirst(transaction);
+            });
             cluster.invariant = this::check;
             cluster.failingImages.add("bad");
         }
@@ -118,8 +147,8 @@ class OrchestrationWalkTest {
                     .map(Service::getId)
                     .sorted()
                     .toList());
-            String node = "n" + random.nextInt(NODES);
-            switch (random.nextInt(14)) {
+            String node = requireNonNull(pick(nodes()));
+            switch (random.nextInt(18)) {
                 case 0, 1 -> {
                     if (cluster.state().services().size() < SERVICES_MAX) {
                         note("create");
@@ -192,6 +221,60 @@ class OrchestrationWalkTest {
                     note("work");
                     cluster.work();
                 }
+                case 13 -> {
+                    if (cluster.state().networks().size() < NETWORKS_MAX) {
+                        String name = "net" + networks++;
+                        CreateNetworkRequest.Builder request = CreateNetworkRequest.newBuilder()
+                                .setSpec(TestKit.network(name).getSpec());
+                        if (random.nextBoolean()) {
+                            request.getSpecBuilder()
+                                    .getIpamBuilder()
+                                    .addConfigs(IPAMConfig.newBuilder().setSubnet("172.20." + networks + ".0/29"));
+                        }
+                        attempt("network " + name, Command.newBuilder().setCreateNetwork(request));
+                    }
+                }
+                case 14 -> {
+                    String network = pick(userNetworks());
+                    if (network != null && random.nextBoolean()) {
+                        attempt(
+                                "remove network " + network,
+                                Command.newBuilder()
+                                        .setRemoveNetwork(RemoveNetworkRequest.newBuilder()
+                                                .setNetworkId(network)));
+                    } else if (service != null) {
+                        note("attach " + service + " to " + network);
+                        cluster.update(service, spec -> attach(spec, network));
+                    }
+                }
+                case 15 -> {
+                    if (service != null) {
+                        attempt(
+                                "roll back " + service,
+                                Command.newBuilder()
+                                        .setUpdateService(UpdateServiceRequest.newBuilder()
+                                                .setServiceId(service)
+                                                .setServiceVersion(cluster.service(service)
+                                                        .getMeta()
+                                                        .getVersion())
+                                                .setRollback(UpdateServiceRequest.Rollback.PREVIOUS)));
+                    }
+                }
+                case 16 -> {
+                    if (nodes().size() < NODES && random.nextBoolean()) {
+                        String joined = "n" + nodesMade++;
+                        note(joined + " joins");
+                        cluster.change(transaction ->
+                                transaction.put(Kind.NODE, TestKit.node(joined).build()));
+                    } else if (nodes().size() > NODES_MIN) {
+                        attempt(
+                                "remove " + node,
+                                Command.newBuilder()
+                                        .setRemoveNode(RemoveNodeRequest.newBuilder()
+                                                .setNodeId(node)
+                                                .setForce(random.nextBoolean())));
+                    }
+                }
                 default -> {
                     Duration time = Duration.ofMillis(random.nextInt(12_000));
                     note("pass " + time);
@@ -200,11 +283,40 @@ class OrchestrationWalkTest {
             }
         }
 
+        private List<String> nodes() {
+            return cluster.state().nodes().values().stream()
+                    .map(Node::getId)
+                    .sorted()
+                    .toList();
+        }
+
+        private List<String> userNetworks() {
+            return cluster.state().networks().values().stream()
+                    .filter(network ->
+                            network.getSpec().getAnnotations().getName().startsWith("net"))
+                    .map(Network::getId)
+                    .sorted()
+                    .toList();
+        }
+
+        private static void attach(ServiceSpec.Builder spec, @Nullable String network) {
+            spec.getTaskBuilder().clearNetworks();
+            if (network != null) {
+                spec.getTaskBuilder()
+                        .addNetworks(NetworkAttachmentConfig.newBuilder().setTarget(network));
+            }
+        }
+
+        private void attempt(String what, Command.Builder command) {
+            boolean done = cluster.attempt(command);
+            note(done ? what : what + " refused");
+        }
+
         private void note(String what) {
             history.add(what);
         }
 
-        private <T> @org.jspecify.annotations.Nullable T pick(List<T> from) {
+        private <T> @Nullable T pick(List<T> from) {
             return from.isEmpty() ? null : from.get(random.nextInt(from.size()));
         }
 
@@ -243,7 +355,26 @@ class OrchestrationWalkTest {
                         .setMaxAttempts(random.nextInt(3))
                         .setDelay(Times.wire(Duration.ofMillis(random.nextInt(3000)))));
             }
+            if (random.nextInt(3) == 0) {
+                attach(service.getSpecBuilder(), pick(userNetworks()));
+            }
+            if (random.nextInt(5) == 0) {
+                makeJob(service);
+            }
             return service;
+        }
+
+        private void makeJob(Service.Builder service) {
+            service.setJobStatus(JobStatus.getDefaultInstance());
+            service.getSpecBuilder().clearUpdate().clearRollback();
+            if (random.nextBoolean()) {
+                service.getSpecBuilder().setGlobalJob(GlobalJob.getDefaultInstance());
+            } else {
+                service.getSpecBuilder()
+                        .setReplicatedJob(ReplicatedJob.newBuilder()
+                                .setMaxConcurrent(1 + random.nextInt(3))
+                                .setTotalCompletions(1 + random.nextInt(5)));
+            }
         }
 
         private void check(ClusterState state) {
@@ -265,6 +396,7 @@ class OrchestrationWalkTest {
                 }
             }
             before = now;
+            AllocatorPropertiesTest.check(state);
             checkSlots(state);
             for (Node node : state.nodes().values()) {
                 checkNode(state, node);
@@ -339,9 +471,9 @@ class OrchestrationWalkTest {
         /** Makes all nodes and images good again, and waits. */
         private void calmDown() {
             note("calm");
-            for (int i = 0; i < NODES; i++) {
-                cluster.setNodeState("n" + i, NodeStatus.State.READY);
-                cluster.setAvailability("n" + i, Availability.ACTIVE);
+            for (String node : nodes()) {
+                cluster.setNodeState(node, NodeStatus.State.READY);
+                cluster.setAvailability(node, Availability.ACTIVE);
             }
             cluster.failingImages.clear();
             cluster.pass(Duration.ofMinutes(3));
@@ -349,16 +481,18 @@ class OrchestrationWalkTest {
 
         private void checkRest() {
             for (Service service : cluster.state().services().values()) {
+                checkHistory(service);
                 List<Task> wanted = cluster.tasks(task -> task.getServiceId().equals(service.getId())
-                        && task.getDesiredState() == TaskState.RUNNING
+                        && TaskStates.isWanted(task)
                         && !TaskStates.isTerminal(task));
                 boolean pending = false;
                 for (Task task : wanted) {
-                    if (task.getStatus().getState() == TaskState.PENDING) {
+                    if (task.getStatus().getStateValue() <= TaskState.PENDING_VALUE) {
                         pending = true;
                         assertThat(task.getStatus().getErr()).isNotEmpty();
                     } else {
                         assertThat(task.getStatus().getState()).isEqualTo(TaskState.RUNNING);
+                        assertThat(task.getDesiredState()).isEqualTo(TaskState.RUNNING);
                     }
                 }
                 boolean restarts =
@@ -377,6 +511,9 @@ class OrchestrationWalkTest {
                     assertThat(wanted)
                             .noneMatch(task -> TaskFreshness.isDirty(service, task, cluster.node(task.getNodeId())));
                 }
+                if (alwaysRestarts && TaskStates.isJob(service)) {
+                    checkJob(service);
+                }
                 if (alwaysRestarts && service.getSpec().hasReplicated()) {
                     assertThat(wanted).as("tasks of %s", service.getId()).hasSize((int)
                             service.getSpec().getReplicated().getReplicas());
@@ -390,6 +527,43 @@ class OrchestrationWalkTest {
                     assertThat(wanted).as("tasks of %s", service.getId()).hasSize((int) fitting);
                 }
             }
+        }
+
+        private void checkJob(Service service) {
+            List<Task> complete = cluster.tasks(task -> task.getServiceId().equals(service.getId())
+                    && task.getStatus().getState() == TaskState.COMPLETE
+                    && task.getJobIteration().equals(service.getJobStatus().getJobIteration()));
+            if (service.getSpec().hasReplicatedJob()) {
+                assertThat(complete).as("work of %s", service.getId()).hasSize((int)
+                        service.getSpec().getReplicatedJob().getTotalCompletions());
+                return;
+            }
+            List<Constraint> constraints =
+                    Constraints.of(service.getSpec().getTask().getPlacement());
+            for (Node node : cluster.state().nodes().values()) {
+                if (Constraints.match(constraints, node)) {
+                    assertThat(complete)
+                            .as("work of %s on %s", service.getId(), node.getId())
+                            .anyMatch(task -> task.getNodeId().equals(node.getId()));
+                }
+            }
+        }
+
+        /** What is kept beyond the limit fills its slot, is work done, or belongs to a slot that still waits. */
+        private void checkHistory(Service service) {
+            long attempts = service.getSpec().getTask().getRestart().getMaxAttempts();
+            long limit = attempts > 0 ? attempts + 1 : historyLimit;
+            Map<SlotKey, List<Task>> slots = new HashMap<>();
+            for (Task task : cluster.tasksOf(service.getId())) {
+                slots.computeIfAbsent(SlotKey.of(service, task), key -> new ArrayList<>())
+                        .add(task);
+            }
+            slots.forEach((slot, tasks) -> {
+                long ended = tasks.stream().filter(TaskStates::isTerminal).count();
+                if (limit >= 0 && !TaskStates.isJob(service)) {
+                    assertThat(ended).as("history of %s", slot).isLessThanOrEqualTo(Math.max(limit, 1));
+                }
+            });
         }
     }
 }

@@ -3,12 +3,16 @@ package io.skep.api;
 import io.skep.manager.ClusterAccess;
 import io.skep.wire.Command;
 import io.skep.wire.CommandResult;
+import java.time.Duration;
 import java.util.UUID;
 import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 
 /** The way from endpoints to the cluster: open on a manager that runs, else closed with the reason (swarm-wire 8.2). */
 final class Gate {
+    /** How long a request waits for a manager that is being started, before it hears of it. */
+    private static final Duration START_PATIENCE = Duration.ofSeconds(10);
+
     private final SwarmNode node;
 
     Gate(SwarmNode node) {
@@ -16,12 +20,12 @@ final class Gate {
     }
 
     /**
-     * Returns the cluster.
+     * Returns the cluster. Blocks for {@link #START_PATIENCE} at most, so that a restart is not seen by clients.
      *
      * @throws ApiException 503 when this node is no manager, or none that runs
      */
     ClusterAccess cluster() {
-        ClusterAccess cluster = node.cluster();
+        ClusterAccess cluster = await();
         if (cluster != null) {
             return cluster;
         }
@@ -46,6 +50,15 @@ final class Gate {
                                         + " cluster state. Please run this command on a manager node or promote the"
                                         + " current node to a manager.";
                 });
+    }
+
+    private @Nullable ClusterAccess await() {
+        try {
+            return node.awaitCluster(START_PATIENCE);
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw new ApiException(503, "the engine is stopping");
+        }
     }
 
     private static String preparing() {

@@ -4,6 +4,7 @@ import io.skep.manager.ClusterAccess;
 import io.skep.wire.ClusterSpec;
 import io.skep.wire.NodeSpec;
 import io.skep.wire.Peer;
+import java.time.Duration;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 
@@ -77,6 +78,14 @@ public interface SwarmNode {
     /** Returns the cluster when this node is a manager that runs, and null otherwise. */
     @Nullable
     ClusterAccess cluster();
+
+    /**
+     * Returns the cluster as {@link #cluster} does, but waits for it while the manager of this node is being started.
+     *
+     * @return null when it is not there in time, and at once when this node is not to be a manager
+     */
+    @Nullable
+    ClusterAccess awaitCluster(Duration patience) throws InterruptedException;
 
     /** Makes a cluster, or takes over the one it was part of ({@code forceNewCluster}); returns the node id. */
     String init(InitRequest request);

@@ -2,14 +2,20 @@ package io.skep.api;
 
 import io.skep.manager.ClusterAccess;
 import io.skep.wire.Peer;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
 import org.jspecify.annotations.Nullable;
 
 /** A node whose state the test sets, and that remembers what it was asked. */
 final class FakeNode implements SwarmNode {
     volatile Status status = new Status(LocalState.INACTIVE, "", "", false, "", List.of());
     volatile @Nullable ClusterAccess cluster;
+    /** Open while the manager of this node is being started. */
+    volatile CountDownLatch started = new CountDownLatch(0);
+
     final List<Object> asked = new ArrayList<>();
 
     void manage(ClusterAccess access, String nodeId, String address) {
@@ -34,6 +40,11 @@ final class FakeNode implements SwarmNode {
     @Override
     public @Nullable ClusterAccess cluster() {
         return cluster;
+    }
+
+    @Override
+    public @Nullable ClusterAccess awaitCluster(Duration patience) throws InterruptedException {
+        return started.await(patience.toNanos(), TimeUnit.NANOSECONDS) ? cluster : null;
     }
 
     @Override

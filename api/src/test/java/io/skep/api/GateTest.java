@@ -16,6 +16,9 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.List;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.FutureTask;
+import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -53,6 +56,25 @@ class GateTest {
 
         assertThat(reply.status()).isEqualTo(503);
         assertThat(body(reply)).contains(text);
+    }
+
+    @Test
+    void requestsWaitForAManagerThatStarts() throws Exception {
+        CountDownLatch started = new CountDownLatch(1);
+        node.started = started;
+        node.status = new SwarmNode.Status(SwarmNode.LocalState.PENDING, "id", "", false, "", List.of());
+        FutureTask<Reply> nodes = new FutureTask<>(() -> answer("GET", "/nodes"));
+        Thread.ofVirtual().start(nodes);
+
+        // What needs no cluster is answered meanwhile.
+        assertThat(answer("GET", "/_ping").status()).isEqualTo(200);
+        assertThat(nodes.isDone()).isFalse();
+
+        try (FakeCluster cluster = cluster()) {
+            assertThat(cluster.members()).hasSize(1);
+            started.countDown();
+            assertThat(nodes.get(20, TimeUnit.SECONDS).status()).isEqualTo(200);
+        }
     }
 
     @ParameterizedTest

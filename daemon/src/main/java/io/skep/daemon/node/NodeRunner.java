@@ -68,6 +68,14 @@ public final class NodeRunner implements SwarmNode, AutoCloseable {
 
         /** Nobody waits for the outcome any more, so the status has to tell it. */
         private volatile boolean abandoned;
+
+        void awaitEnd(long nanos) throws InterruptedException {
+            try {
+                done.get(nanos, TimeUnit.NANOSECONDS);
+            } catch (TimeoutException | ExecutionException e) {
+                LOG.trace("not joined yet", e);
+            }
+        }
     }
 
     private final NodeSettings settings;
@@ -202,6 +210,15 @@ public final class NodeRunner implements SwarmNode, AutoCloseable {
     @Override
     public @Nullable ClusterAccess cluster() {
         return phase instanceof Phase.Inside inside ? inside.node().manager() : null;
+    }
+
+    @Override
+    public @Nullable ClusterAccess awaitCluster(Duration patience) throws InterruptedException {
+        long end = System.nanoTime() + patience.toNanos();
+        if (phase instanceof Phase.Joining joining) {
+            joining.attempt().awaitEnd(end - System.nanoTime());
+        }
+        return phase instanceof Phase.Inside inside ? inside.node().awaitManager(end - System.nanoTime()) : null;
     }
 
     @Override

@@ -45,6 +45,8 @@ import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import java.util.concurrent.locks.Condition;
+import java.util.concurrent.locks.ReentrantLock;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -75,6 +77,8 @@ final class RunningNode implements AutoCloseable {
     private final CompletableFuture<Void> registered = new CompletableFuture<>();
     private final BlockingQueue<Boolean> wakes = new ArrayBlockingQueue<>(1);
     private final CountDownLatch stop = new CountDownLatch(1);
+    private final ReentrantLock managerLock = new ReentrantLock();
+    private final Condition managerChanged = managerLock.newCondition();
     private final Thread reconciler;
     private final List<Thread> helpers = new ArrayList<>();
     private @Nullable Agent agent;
@@ -128,7 +132,7 @@ final class RunningNode implements AutoCloseable {
                 hints,
                 start));
         managerReady = false;
-        manager = started;
+        setManager(started);
         started.watch(commit -> {
             if (commit.reset()
                     || !Objects.equals(commit.before().cluster(), commit.after().cluster())) {
@@ -181,7 +185,10 @@ final class RunningNode implements AutoCloseable {
                 new FromAgent(),
                 settings.clock(),
                 random);
-        credentials.watch(changed -> wakes.offer(true));
+        credentials.watch(changed -> {
+            signalManagerChanged();
+            wakes.offer(true);
+        });
         reconciler.start();
         wakes.offer(true);
     }
@@ -202,6 +209,39 @@ final class RunningNode implements AutoCloseable {
     @Nullable
     Manager manager() {
         return manager;
+    }
+
+    /**
+     * Waits for the manager, as long as this node is to be one.
+     *
+     * @return null when there is none in time, or there is to be none
+     */
+    @Nullable
+    Manager awaitManager(long nanos) throws InterruptedException {
+        managerLock.lock();
+        try {
+            long left = nanos;
+            while (manager == null && isManager() && stop.getCount() > 0 && left > 0) {
+                left = managerChanged.awaitNanos(left);
+            }
+            return manager;
+        } finally {
+            managerLock.unlock();
+        }
+    }
+
+    private void setManager(@Nullable Manager next) {
+        manager = next;
+        signalManagerChanged();
+    }
+
+    private void signalManagerChanged() {
+        managerLock.lock();
+        try {
+            managerChanged.signalAll();
+        } finally {
+            managerLock.unlock();
+        }
     }
 
     boolean managerReady() {
@@ -324,10 +364,11 @@ final class RunningNode implements AutoCloseable {
             Thread.currentThread().interrupt();
         }
         Manager now = manager;
-        manager = null;
         if (now != null) {
+            // Requests are answered until the leadership is handed over.
             now.close();
         }
+        setManager(null);
     }
 
     private void help(String name, Helper helper) {
@@ -451,7 +492,7 @@ final class RunningNode implements AutoCloseable {
         Manager now = manager;
         if (now != null && now == refused) {
             refused = null;
-            manager = null;
+            setManager(null);
             now.close();
             if (isManager()) {
                 throw new IOException(error);
@@ -494,7 +535,7 @@ final class RunningNode implements AutoCloseable {
 
     private void becomeWorker(Manager now) throws IOException, CredentialException {
         LOG.info("This node is a manager no longer.");
-        manager = null;
+        setManager(null);
         managerReady = false;
         now.close();
         setup = setup.withManagerJoined(false);

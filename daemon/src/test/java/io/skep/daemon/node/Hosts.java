@@ -51,6 +51,11 @@ final class Hosts implements AutoCloseable {
         return "127.0.0." + (10 + host) + ":" + port;
     }
 
+    /** Takes the port of a host, so that nothing else can listen there. */
+    ServerSocket occupy(int host) throws IOException {
+        return new ServerSocket(port, 1, InetAddress.getByName("127.0.0." + (10 + host)));
+    }
+
     Path swarmFolder(int host) {
         return root.resolve("host" + host).resolve("swarm");
     }

@@ -9,6 +9,7 @@ import io.skep.api.SwarmNode.InitRequest;
 import io.skep.api.SwarmNode.LocalState;
 import io.skep.api.SwarmNode.Status;
 import io.skep.certs.UnlockKey;
+import io.skep.manager.ClusterAccess;
 import io.skep.wire.ClusterSpec;
 import io.skep.wire.Command;
 import io.skep.wire.CreateConfigRequest;
@@ -18,12 +19,16 @@ import io.skep.wire.NodeRole;
 import io.skep.wire.NodeSpec;
 import io.skep.wire.NodeStatus;
 import java.io.IOException;
+import java.net.ServerSocket;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
+import java.util.concurrent.FutureTask;
 import java.util.concurrent.TimeUnit;
+import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -144,6 +149,26 @@ class NodeRunnerTest {
                 "all are ready again",
                 () -> hosts.tryRead(2).nodes().values().stream()
                         .allMatch(node -> node.getStatus().getState() == NodeStatus.State.READY));
+    }
+
+    @Test
+    void whoAsksWaitsForTheManagerToStart() throws Exception {
+        hosts.start(1);
+        hosts.init(1, false);
+        hosts.stop(1);
+        NodeRunner node;
+        FutureTask<@Nullable ClusterAccess> asked;
+        try (ServerSocket taken = hosts.occupy(1)) {
+            node = hosts.start(1);
+            assertThat(node.cluster()).isNull();
+            assertThat(taken.isBound()).isTrue();
+            assertThat(node.awaitCluster(Duration.ofMillis(1))).isNull();
+            asked = new FutureTask<>(() -> node.awaitCluster(Hosts.SOON));
+            Thread.ofVirtual().start(asked);
+        }
+        assertThat(asked.get()).isNotNull().isEqualTo(node.cluster());
+        hosts.stop(1);
+        assertThat(node.awaitCluster(Hosts.SOON)).isNull();
     }
 
     @Test

@@ -924,6 +924,13 @@ final class RaftCore {
                 && answer.getRound() > peer.sentRound
                 && answer.getLastIndex() < peer.next - 1) {
             peer.probeFrom(peer.match + 1);
+        } else if (peer.mode == Peer.Mode.REPLICATE
+                && answer.getRound() > peer.sentRound
+                && answer.getMatch() < peer.match) {
+            // It was started again or followed nobody for a while, and does not know any more how far its log is ours.
+            // Without a word from here it would only learn that with the next entry, and answer no read until then.
+            peer.match = 0;
+            peer.probeFrom(Math.max(log.lastIndex(), 1));
         } else if (peer.mode == Peer.Mode.PROBE && answer.getRound() > peer.sentRound + 1) {
             peer.probing = false;
         }

@@ -77,6 +77,22 @@ final class RaftNodeTest {
     }
 
     @Test
+    void aManagerThatIsStartedAgainReadsAlthoughNothingIsWritten() throws Exception {
+        three();
+        propose("last");
+        String leader = leader();
+        for (String id : List.of("a", "b", "c")) {
+            if (!id.equals(leader)) {
+                await(() -> state(id).contains("last"));
+                kill(id);
+                start(id, id + ":1", RaftNode::open);
+                node(id).readBarrier().get(10, TimeUnit.SECONDS);
+                assertThat(state(id).contains("last")).isTrue();
+            }
+        }
+    }
+
+    @Test
     void aLeaderThatIsCutOffIsReplacedAndStepsDown() throws Exception {
         three();
         String old = leader();

@@ -1,6 +1,7 @@
 package io.skep.api;
 
 import io.skep.store.Kind;
+import io.skep.wire.Annotations;
 import io.skep.wire.Config;
 import io.skep.wire.ConfigSpec;
 import io.skep.wire.CreateConfigRequest;
@@ -41,13 +42,7 @@ final class SecretEndpoints {
                 gate.cluster().read(),
                 Kind.SECRET,
                 secret -> !secret.getInternal()
-                        && filters.matchesPrefix("id", secret.getId())
-                        && filters.matchesPrefix(
-                                "name", secret.getSpec().getAnnotations().getName())
-                        && filters.matchesExactly(
-                                "names", secret.getSpec().getAnnotations().getName())
-                        && filters.matchesLabels(
-                                "label", secret.getSpec().getAnnotations().getLabelsMap()));
+                        && matches(filters, secret.getId(), secret.getSpec().getAnnotations()));
         return Reply.json(JsonOut.array(secrets, SecretJson::write));
     }
 
@@ -92,13 +87,7 @@ final class SecretEndpoints {
         List<Config> configs = Lookup.list(
                 gate.cluster().read(),
                 Kind.CONFIG,
-                config -> filters.matchesPrefix("id", config.getId())
-                        && filters.matchesPrefix(
-                                "name", config.getSpec().getAnnotations().getName())
-                        && filters.matchesExactly(
-                                "names", config.getSpec().getAnnotations().getName())
-                        && filters.matchesLabels(
-                                "label", config.getSpec().getAnnotations().getLabelsMap()));
+                config -> matches(filters, config.getId(), config.getSpec().getAnnotations()));
         return Reply.json(JsonOut.array(configs, SecretJson::write));
     }
 
@@ -136,5 +125,12 @@ final class SecretEndpoints {
                 .setConfigVersion(Version.newBuilder().setIndex(version))
                 .setSpec(spec)));
         return Reply.empty(200);
+    }
+
+    private static boolean matches(Filters filters, String id, Annotations annotations) {
+        return filters.matchesPrefix("id", id)
+                && filters.matchesPrefix("name", annotations.getName())
+                && filters.matchesExactly("names", annotations.getName())
+                && filters.matchesLabels("label", annotations.getLabelsMap());
     }
 }

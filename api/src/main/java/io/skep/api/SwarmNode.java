@@ -58,6 +58,12 @@ public interface SwarmNode {
         public InitRequest {
             defaultAddressPools = List.copyOf(defaultAddressPools);
         }
+
+        /** Without the spec, which may hold the key of the CA. */
+        @Override
+        public String toString() {
+            return "InitRequest[" + advertiseAddress + "]";
+        }
     }
 
     /** What {@code POST /swarm/join} asks for (engine-api 3.1, JoinRequest). */
@@ -70,6 +76,12 @@ public interface SwarmNode {
             NodeSpec.Availability availability) {
         public JoinRequest {
             remoteAddresses = List.copyOf(remoteAddresses);
+        }
+
+        /** Without the join token. */
+        @Override
+        public String toString() {
+            return "JoinRequest" + remoteAddresses;
         }
     }
 

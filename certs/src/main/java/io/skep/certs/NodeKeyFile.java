@@ -147,4 +147,10 @@ record NodeKeyFile(PrivateKey key, long keyEncryptionVersion, Map<String, ByteSt
     private static byte[] context(Pem block) {
         return (block.type() + "\n" + block.encodeHeaders()).getBytes(StandardCharsets.US_ASCII);
     }
+
+    /** Without the keys. */
+    @Override
+    public String toString() {
+        return "NodeKeyFile[" + keyEncryptionVersion + ", " + secrets.keySet() + "]";
+    }
 }

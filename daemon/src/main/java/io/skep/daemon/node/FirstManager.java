@@ -101,4 +101,10 @@ record FirstManager(NodeCredentials credentials, @Nullable UnlockKey unlockKey, 
                 unlockKey,
                 InitCluster.newBuilder().setCluster(cluster).setNode(node).build());
     }
+
+    /** Without the keys and tokens. */
+    @Override
+    public String toString() {
+        return "FirstManager[" + credentials + "]";
+    }
 }

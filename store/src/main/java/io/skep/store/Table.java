@@ -65,8 +65,10 @@ public final class Table<T extends Message> {
         T before = byId.get(id);
         PMap<String, String> names = idByName;
         String name = kind.name(object).toLowerCase(Locale.ROOT);
-        if (before != null && !kind.name(before).toLowerCase(Locale.ROOT).equals(name)) {
-            names = names.minus(kind.name(before).toLowerCase(Locale.ROOT));
+        String nameBefore = before == null ? name : kind.name(before).toLowerCase(Locale.ROOT);
+        // Another object may have taken the name already.
+        if (!nameBefore.equals(name) && id.equals(names.get(nameBefore))) {
+            names = names.minus(nameBefore);
         }
         if (!name.isEmpty() && !id.equals(names.get(name))) {
             names = names.plus(name, id);

@@ -13,7 +13,9 @@ import io.skep.wire.Version;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Collections;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -21,13 +23,15 @@ import org.jspecify.annotations.Nullable;
  *
  * <p>The leader makes one to decide, followers make the same one again from the log: both stamp version and times here,
  * so these are never sent. It reads its own writes through {@link #state()}. Not safe for use by several threads.
+ *
+ * <p>Loops that decide one after the other write an object several times; the log holds only what came of it, once per
+ * object, against the state before. Tasks come last, as they leave out what equals their service as it then is.
  */
 public final class Transaction {
     private final Timestamp at;
     private final long version;
     private ClusterState state;
     private final List<Event<?>> events = new ArrayList<>();
-    private final List<LogChange> changes = new ArrayList<>();
     private final List<RequestOutcome> outcomes = new ArrayList<>();
 
     /**
@@ -67,7 +71,7 @@ public final class Transaction {
     }
 
     public boolean isEmpty() {
-        return changes.isEmpty() && outcomes.isEmpty();
+        return events.isEmpty() && outcomes.isEmpty();
     }
 
     /**
@@ -80,9 +84,7 @@ public final class Transaction {
         if (id.isEmpty()) {
             throw new IllegalArgumentException("a " + kind + " needs an id");
         }
-        T before = state.table(kind).get(id);
-        changes.add(encode(kind, before, object));
-        return apply(kind, before, object);
+        return apply(kind, state.table(kind).get(id), object);
     }
 
     /** Removes an object; one that is not there is no error. */
@@ -91,9 +93,6 @@ public final class Transaction {
         if (before == null) {
             return;
         }
-        changes.add(LogChange.newBuilder()
-                .setRemoval(Removal.newBuilder().setKind(kind.wire()).setId(id))
-                .build());
         state = state.with(kind, id, null);
         events.add(new Event<>(kind, before, null));
     }
@@ -109,14 +108,13 @@ public final class Transaction {
 
     /** Returns a point to which {@link #rollBack} can return. */
     public Savepoint savepoint() {
-        return new Savepoint(state, events.size(), changes.size(), outcomes.size());
+        return new Savepoint(state, events.size(), outcomes.size());
     }
 
     /** Forgets all changes made since the savepoint. */
     public void rollBack(Savepoint savepoint) {
         state = savepoint.state;
         events.subList(savepoint.events, events.size()).clear();
-        changes.subList(savepoint.changes, changes.size()).clear();
         outcomes.subList(savepoint.outcomes, outcomes.size()).clear();
     }
 
@@ -127,10 +125,36 @@ public final class Transaction {
 
     /** Returns the changes as followers apply them. */
     public LogTransaction toLog() {
+        Map<ObjectKey, Touched<?>> touched = new LinkedHashMap<>();
+        for (Event<?> event : events) {
+            ObjectKey key = new ObjectKey(event.kind(), event.id());
+            touched.computeIfAbsent(key, first -> new Touched<>(event)).removed |= event.after() == null;
+        }
+        List<LogChange> changes = new ArrayList<>();
+        List<LogChange> taskChanges = new ArrayList<>();
+        touched.forEach((key, object) -> addChanges(object, key.kind() == Kind.TASK ? taskChanges : changes));
         return LogTransaction.newBuilder()
                 .addAllChanges(changes)
+                .addAllChanges(taskChanges)
                 .addAllOutcomes(outcomes)
                 .build();
+    }
+
+    private <T extends Message> void addChanges(Touched<T> touched, List<LogChange> changes) {
+        Kind<T> kind = touched.first.kind();
+        String id = touched.first.id();
+        T before = touched.first.before();
+        // One that was removed and made again is a new one: it is as old as this transaction.
+        if (before != null && touched.removed) {
+            changes.add(LogChange.newBuilder()
+                    .setRemoval(Removal.newBuilder().setKind(kind.wire()).setId(id))
+                    .build());
+            before = null;
+        }
+        T after = state.table(kind).get(id);
+        if (after != null) {
+            changes.add(encode(kind, before, after));
+        }
     }
 
     /** Makes the changes of a logged transaction again. */
@@ -184,17 +208,26 @@ public final class Transaction {
         return stamped;
     }
 
+    private record ObjectKey(Kind<?> kind, String id) {}
+
+    private static final class Touched<T extends Message> {
+        final Event<T> first;
+        boolean removed;
+
+        Touched(Event<T> first) {
+            this.first = first;
+        }
+    }
+
     /** A point within a transaction. */
     public static final class Savepoint {
         private final ClusterState state;
         private final int events;
-        private final int changes;
         private final int outcomes;
 
-        private Savepoint(ClusterState state, int events, int changes, int outcomes) {
+        private Savepoint(ClusterState state, int events, int outcomes) {
             this.state = state;
             this.events = events;
-            this.changes = changes;
             this.outcomes = outcomes;
         }
     }

@@ -7,6 +7,8 @@ import com.google.protobuf.Timestamp;
 import io.skep.wire.Annotations;
 import io.skep.wire.CommandResult;
 import io.skep.wire.ContainerSpec;
+import io.skep.wire.Endpoint;
+import io.skep.wire.LogChange;
 import io.skep.wire.LogEntry;
 import io.skep.wire.Network;
 import io.skep.wire.NetworkAttachment;
@@ -33,6 +35,7 @@ import java.util.Random;
 import java.util.Set;
 import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
+import org.junit.jupiter.api.Test;
 
 /** What a leader decided, its followers and its later selves have. */
 final class ReplayTest {
@@ -108,6 +111,108 @@ final class ReplayTest {
         Transaction replayed = new Transaction(base, Instant.EPOCH);
         replayed.replay(transaction.toLog());
         assertSame(replayed.commit(), transaction.commit());
+    }
+
+    @Property(tries = 150)
+    void theLogHoldsEachObjectOnce(@ForAll long seed) {
+        Random random = new Random(seed);
+        ClusterState base = step(random, ClusterState.empty(), 1, List.of());
+        Transaction transaction = new Transaction(base, Instant.EPOCH);
+        for (int change = 0; change < 40; change++) {
+            change(random, transaction);
+        }
+        Set<String> removed = new HashSet<>();
+        Set<String> written = new HashSet<>();
+        for (LogChange change : transaction.toLog().getChangesList()) {
+            String id = id(change);
+            assertThat(written).doesNotContain(id);
+            assertThat((change.hasRemoval() ? removed : written).add(id)).isTrue();
+        }
+        Transaction replayed = new Transaction(base, Instant.EPOCH);
+        replayed.replay(transaction.toLog());
+        assertSame(replayed.commit(), transaction.commit());
+    }
+
+    private static String id(LogChange change) {
+        return switch (change.getKindCase()) {
+            case NODE -> change.getNode().getId();
+            case SERVICE -> change.getService().getId();
+            case TASK -> change.getTask().getId();
+            case TASK_PATCH -> change.getTaskPatch().getId();
+            case NETWORK -> change.getNetwork().getId();
+            case REMOVAL -> change.getRemoval().getId();
+            default -> throw new AssertionError("unexpected " + change);
+        };
+    }
+
+    @Test
+    void aTaskThatIsMadePlacedAndAllocatedIsOneChangeThatInherits() {
+        Transaction transaction = new Transaction(ClusterState.empty(), Instant.EPOCH);
+        Service service = transaction.put(Kind.SERVICE, service(new Random(1), 1));
+        Task task = Task.newBuilder()
+                .setId("task-1")
+                .setServiceId(service.getId())
+                .setSpec(service.getSpec().getTask())
+                .build();
+        transaction.put(Kind.TASK, task);
+        Endpoint endpoint = Endpoint.newBuilder()
+                .addVirtualIps(Endpoint.VirtualIP.newBuilder().setAddr("10.0.0.2/24"))
+                .build();
+        transaction.put(Kind.SERVICE, service.toBuilder().setEndpoint(endpoint).build());
+        transaction.put(Kind.TASK, task.toBuilder().setEndpoint(endpoint).build());
+        Task placed = transaction.put(
+                Kind.TASK,
+                task.toBuilder().setEndpoint(endpoint).setNodeId("node-1").build());
+
+        List<LogChange> log = transaction.toLog().getChangesList();
+        assertThat(log).hasSize(2);
+        assertThat(log.get(1).getTask())
+                .isEqualTo(Task.newBuilder()
+                        .setId("task-1")
+                        .setServiceId(service.getId())
+                        .setNodeId("node-1")
+                        .build());
+        Transaction replayed = new Transaction(ClusterState.empty(), Instant.EPOCH);
+        replayed.replay(transaction.toLog());
+        assertThat(replayed.state().tasks().get("task-1")).isEqualTo(placed);
+    }
+
+    @Test
+    void whatIsMadeAndRemovedAgainLeavesNoTraceInTheLog() {
+        Transaction transaction = new Transaction(ClusterState.empty(), Instant.EPOCH);
+        transaction.put(Kind.NODE, node(new Random(1), 1));
+        transaction.remove(Kind.NODE, "node-1");
+        assertThat(transaction.isEmpty()).isFalse();
+        assertThat(transaction.toLog().getChangesList()).isEmpty();
+    }
+
+    @Test
+    void aNameGoesToWhoHasItInTheEnd() {
+        Transaction first = new Transaction(ClusterState.empty(), Instant.EPOCH);
+        first.put(Kind.NETWORK, network("a", "old"));
+        first.put(Kind.NETWORK, network("b", "other"));
+        ClusterState base = first.commit();
+        Transaction transaction = new Transaction(base, Instant.EPOCH);
+        transaction.put(Kind.NETWORK, network("b", "between"));
+        transaction.put(Kind.NETWORK, network("a", "new"));
+        Network b = transaction.put(Kind.NETWORK, network("b", "old"));
+
+        Transaction replayed = new Transaction(base, Instant.EPOCH);
+        replayed.replay(transaction.toLog());
+        for (ClusterState state : List.of(transaction.commit(), replayed.commit())) {
+            assertThat(state.networks().byName("old")).isEqualTo(b);
+            assertThat(state.networks().byName("new"))
+                    .isEqualTo(state.networks().get("a"));
+            assertThat(state.networks().byName("between")).isNull();
+            assertThat(state.networks().byName("other")).isNull();
+        }
+    }
+
+    private static Network network(String id, String name) {
+        return Network.newBuilder()
+                .setId(id)
+                .setSpec(NetworkSpec.newBuilder().setAnnotations(annotations(name)))
+                .build();
     }
 
     /** Decides some transactions and lets the followers apply them. */

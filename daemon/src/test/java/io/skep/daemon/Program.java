@@ -52,6 +52,9 @@ final class Program implements AutoCloseable {
         // Tests log through tinylog's own end, the daemon does not.
         entries.removeIf(entry -> Path.of(entry).getFileName().toString().startsWith("tinylog-impl"));
         List<String> command = new ArrayList<>(List.of(
+                // Whoever runs the tests in the background has made them deaf to these, and their children too.
+                "env",
+                "--default-signal=HUP,INT,TERM",
                 Path.of(System.getProperty("java.home"), "bin", "java").toString(),
                 "-XX:+UseSerialGC",
                 "-XX:TieredStopAtLevel=1",

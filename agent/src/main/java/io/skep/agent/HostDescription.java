@@ -67,7 +67,8 @@ public record HostDescription(String engineVersion, Map<String, String> labels, 
         return PluginDescription.newBuilder().setType(type).setName(name).build();
     }
 
-    private static String hostname() {
+    /** The name of this machine: on Linux as the kernel tells it, for the namespace this process is in. */
+    public static String hostname() {
         try {
             return Files.readString(Path.of("/proc/sys/kernel/hostname")).strip();
         } catch (IOException e) {

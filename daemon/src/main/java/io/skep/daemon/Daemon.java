@@ -1,5 +1,6 @@
 package io.skep.daemon;
 
+import io.skep.agent.HostDescription;
 import io.skep.api.ApiServer;
 import io.skep.api.EngineInfo;
 import io.skep.daemon.config.Configuration;
@@ -131,7 +132,7 @@ final class Daemon {
     private EngineInfo engineInfo(String engineId) {
         return new EngineInfo(
                 engineId,
-                HostName.of(),
+                HostDescription.hostname(),
                 Version.CURRENT.version(),
                 Version.CURRENT.commit(),
                 "",

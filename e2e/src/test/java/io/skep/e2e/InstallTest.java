@@ -64,6 +64,10 @@ class InstallTest {
             skepd.destroy();
             assertThat(skepd.waitFor(30, TimeUnit.SECONDS)).isTrue();
         }
+        assertThat(Files.readAllLines(log).stream().filter(line -> line.contains("is ready")))
+                .singleElement()
+                .asString()
+                .startsWith("time=");
     }
 
     /** Runs a line of bash in the folder, as machines without Maven would. */

@@ -121,7 +121,7 @@ final class Dispatcher implements AutoCloseable {
             ended[0].close(invalidSession());
         }
         boolean fresh = entry.session.deadlineNanos() == 0;
-        prolong(entry.session, period());
+        prolong(entry.session, heartbeatPeriod());
         if (fresh) {
             expireLater(entry.session, entry.session.deadlineNanos() - System.nanoTime());
         }
@@ -143,9 +143,9 @@ final class Dispatcher implements AutoCloseable {
 
     /** Prolongs a session and returns after what time the next heartbeat should come. */
     Duration heartbeat(NodeSession session) {
-        Duration period = period().plusMillis((long) ids.nextInt(2 * JITTER_MILLIS + 1) - JITTER_MILLIS);
+        Duration period = heartbeatPeriod().plusMillis((long) ids.nextInt(2 * JITTER_MILLIS + 1) - JITTER_MILLIS);
         if (period.isNegative() || period.isZero()) {
-            period = period();
+            period = heartbeatPeriod();
         }
         prolong(session, period);
         return period;
@@ -162,7 +162,8 @@ final class Dispatcher implements AutoCloseable {
         session.liveUntil(System.nanoTime() + GRACE_PERIODS * period.toNanos());
     }
 
-    private Duration period() {
+    /** Returns how often nodes are to send a heartbeat. */
+    Duration heartbeatPeriod() {
         Cluster cluster = store.state().cluster();
         if (cluster == null || !cluster.getSpec().getDispatcher().hasHeartbeatPeriod()) {
             return DEFAULT_PERIOD;

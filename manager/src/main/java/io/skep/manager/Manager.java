@@ -66,7 +66,7 @@ public final class Manager implements ClusterAccess, AutoCloseable {
     private static final int INBOUND_BYTES_MAX = 4 << 20;
     private static final int WEIGHT = 10;
     private static final Duration HANDOVER = Duration.ofSeconds(3);
-    private static final Duration MEMBERS_CHECK = Duration.ofMillis(250);
+    private static final Duration MEMBERS_CHECK = Duration.ofSeconds(1);
     private static final Duration JOIN_ATTEMPT = Duration.ofSeconds(10);
     private static final Duration JOIN_PAUSE = Duration.ofSeconds(1);
 
@@ -108,7 +108,7 @@ public final class Manager implements ClusterAccess, AutoCloseable {
         this.runtime = new LeaderRuntime(consensus, store, ids, clock);
         this.router = new CommandRouter(consensus, store, leaderships, versions, runtime, peers);
         this.signer = new CertificateSigner(store, runtime, ids, clock);
-        this.sessionReports = new SessionReports(self.nodeId(), router, ids, this::liveNodes);
+        this.sessionReports = new SessionReports(self.nodeId(), router, ids, this::liveNodes, this::heartbeatPeriod);
         this.dispatcher = new Dispatcher(store, this::currentManagers, ids, executor, timer, sessionReports);
         StatusReports statuses = new StatusReports(self.nodeId(), router, ids, executor, timer, dispatcher::drop);
         Authorization authorization = new Authorization(self.clusterId(), store::state);
@@ -351,6 +351,10 @@ public final class Manager implements ClusterAccess, AutoCloseable {
 
     private List<String> liveNodes() {
         return dispatcher.liveNodes();
+    }
+
+    private Duration heartbeatPeriod() {
+        return dispatcher.heartbeatPeriod();
     }
 
     /** Returns the node id of this manager. */

@@ -16,15 +16,21 @@ import java.util.function.Supplier;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
-/** Tells the leader which nodes have a live session here: every second, and at once when one was lost. */
+/**
+ * Tells the leader which nodes have a live session here: twice in the heartbeat period of nodes, but no more often than
+ * every second and no less often than every 2.5 s, and at once when one was lost. The leader takes a node for lost
+ * after three heartbeat periods without such a word.
+ */
 final class SessionReports implements AutoCloseable {
     private static final Logger LOG = LoggerFactory.getLogger(SessionReports.class);
-    private static final Duration INTERVAL = Duration.ofSeconds(1);
+    private static final Duration INTERVAL_MIN = Duration.ofSeconds(1);
+    private static final Duration INTERVAL_MAX = Duration.ofMillis(2500);
 
     private final String managerId;
     private final CommandRouter router;
     private final IdSource ids;
     private final Supplier<Collection<String>> liveNodes;
+    private final Supplier<Duration> heartbeatPeriod;
     private final Thread thread;
 
     private final ReentrantLock lock = new ReentrantLock();
@@ -32,11 +38,17 @@ final class SessionReports implements AutoCloseable {
     private Set<String> lost = new LinkedHashSet<>();
     private boolean closed;
 
-    SessionReports(String managerId, CommandRouter router, IdSource ids, Supplier<Collection<String>> liveNodes) {
+    SessionReports(
+            String managerId,
+            CommandRouter router,
+            IdSource ids,
+            Supplier<Collection<String>> liveNodes,
+            Supplier<Duration> heartbeatPeriod) {
         this.managerId = managerId;
         this.router = router;
         this.ids = ids;
         this.liveNodes = liveNodes;
+        this.heartbeatPeriod = heartbeatPeriod;
         this.thread = Thread.ofVirtual().name("skep-session-reports").unstarted(this::run);
     }
 
@@ -61,7 +73,7 @@ final class SessionReports implements AutoCloseable {
                 Set<String> gone;
                 lock.lock();
                 try {
-                    long left = INTERVAL.toNanos();
+                    long left = interval().toNanos();
                     while (lost.isEmpty() && !closed && left > 0) {
                         left = changed.awaitNanos(left);
                     }
@@ -78,6 +90,12 @@ final class SessionReports implements AutoCloseable {
         } catch (InterruptedException e) {
             LOG.debug("no more reports of sessions");
         }
+    }
+
+    private Duration interval() {
+        Duration half = heartbeatPeriod.get().dividedBy(2);
+        Duration atLeast = half.compareTo(INTERVAL_MIN) < 0 ? INTERVAL_MIN : half;
+        return atLeast.compareTo(INTERVAL_MAX) > 0 ? INTERVAL_MAX : atLeast;
     }
 
     private void report(Set<String> gone) {

@@ -36,8 +36,7 @@ final class Training {
             "/networks",
             "/secrets",
             "/unknown");
-    private static final String SERVICE =
-            """
+    private static final String SERVICE = """
             {"Name": "trained", "TaskTemplate": {"ContainerSpec": {"Image": "image:1"}}, "Mode": {"Replicated": {"Replicas": 1}}}""";
 
     private final Path folder;
@@ -57,7 +56,8 @@ final class Training {
         }
         String address = "\"127.0.0.1:" + port + "\"";
         int first = training.live(() -> {
-            training.ask("POST", "/swarm/init", "{\"ListenAddr\": " + address + ", \"AdvertiseAddr\": " + address + "}");
+            training.ask(
+                    "POST", "/swarm/init", "{\"ListenAddr\": " + address + ", \"AdvertiseAddr\": " + address + "}");
             training.ask("POST", "/services/create", SERVICE);
             training.readAll();
         });
@@ -97,7 +97,8 @@ final class Training {
             while (channel.read(buffer.clear()) >= 0) {
                 answer.append(StandardCharsets.US_ASCII.decode(buffer.flip()));
             }
-            System.out.println(method + " " + path + ": " + answer.toString().lines().findFirst().orElse("no answer"));
+            System.out.println(method + " " + path + ": "
+                    + answer.toString().lines().findFirst().orElse("no answer"));
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }

@@ -106,9 +106,19 @@ public sealed interface Host {
         if (host == null || uri.getPort() > 65535) {
             throw new IllegalArgumentException("HOST:PORT is wanted, an IPv6 address in brackets, PORT up to 65535");
         }
-        boolean bracketed = host.startsWith("[");
-        return new Tcp(
-                bracketed ? host.substring(1, host.length() - 1) : host,
-                uri.getPort() < 0 ? defaultPort : uri.getPort());
+        String address = host.startsWith("[") ? host.substring(1, host.length() - 1) : host;
+        if (Tcp.ADDRESS_LITERAL.matcher(address).matches() && !isAddress(address)) {
+            throw new IllegalArgumentException("\"" + address + "\" is no IP address");
+        }
+        return new Tcp(address, uri.getPort() < 0 ? defaultPort : uri.getPort());
+    }
+
+    private static boolean isAddress(String literal) {
+        try {
+            InetAddress.ofLiteral(literal);
+            return true;
+        } catch (IllegalArgumentException _) {
+            return false;
+        }
     }
 }

@@ -44,6 +44,14 @@ class JsonParserTest {
                 .hasMessage("nested more than 32 deep");
     }
 
+    @Example
+    void anAddressThatIsNoneIsRefused() {
+        assertThatThrownBy(() -> Host.parse("tcp://0.:2376", true, Path.of("/run/skep.sock")))
+                .isInstanceOf(IllegalArgumentException.class)
+                .hasMessage("\"0.\" is no IP address");
+        readsOrRefuses("{\"hosts\": [\"tcp://0.:2376\"]}".getBytes(StandardCharsets.UTF_8));
+    }
+
     @Property(tries = 2000)
     void anyBytesAreReadOrRefusedInOneLine(@ForAll byte[] bytes) {
         readsOrRefuses(bytes);

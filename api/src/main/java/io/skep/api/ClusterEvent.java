@@ -84,7 +84,9 @@ record ClusterEvent(String type, String action, String id, Map<String, String> a
                 "image",
                 before.getSpec().getTask().getContainer().getImage(),
                 after.getSpec().getTask().getContainer().getImage());
-        change(attributes, "updatestate", updateState(before), updateState(after));
+        if (after.hasUpdateStatus()) {
+            change(attributes, "updatestate", updateState(before), updateState(after));
+        }
     }
 
     private static String updateState(Service service) {
@@ -93,7 +95,9 @@ record ClusterEvent(String type, String action, String id, Map<String, String> a
 
     private static void change(Map<String, String> attributes, String name, String before, String after) {
         if (!before.equals(after)) {
-            attributes.put(name + ".old", before);
+            if (!before.isEmpty()) {
+                attributes.put(name + ".old", before);
+            }
             attributes.put(name + ".new", after);
         }
     }

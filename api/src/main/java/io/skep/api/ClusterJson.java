@@ -175,8 +175,8 @@ final class ClusterJson {
                 .setForceRotate(in.unsigned("ForceRotate"));
         for (JsonIn external : in.objects("ExternalCAs")) {
             config.addExternalCas(ExternalCA.newBuilder()
-                    .setProtocol(
-                            Enums.parse(external.text("Protocol"), ExternalCA.CAProtocol.CFSSL, "invalid protocol"))
+                    .setProtocol(Enums.parse(
+                            external.text("Protocol"), ExternalCA.CAProtocol.CFSSL, "invalid protocol: \"%s\""))
                     .setUrl(external.text("URL"))
                     .putAllOptions(external.map("Options"))
                     .setCaCert(ByteString.copyFromUtf8(external.text("CACert"))));

@@ -124,11 +124,11 @@ final class CommonJson {
     static PortConfig port(JsonIn in) {
         return PortConfig.newBuilder()
                 .setName(in.text("Name"))
-                .setProtocol(Enums.parse(in.text("Protocol"), PortConfig.Protocol.TCP, "invalid port Protocol"))
+                .setProtocol(Enums.parse(in.text("Protocol"), PortConfig.Protocol.TCP, "invalid port Protocol: \"%s\""))
                 .setTargetPort(in.unsigned32("TargetPort"))
                 .setPublishedPort(in.unsigned32("PublishedPort"))
-                .setPublishMode(
-                        Enums.parse(in.text("PublishMode"), PortConfig.PublishMode.INGRESS, "invalid PublishMode"))
+                .setPublishMode(Enums.parse(
+                        in.text("PublishMode"), PortConfig.PublishMode.INGRESS, "invalid PublishMode: \"%s\""))
                 .build();
     }
 

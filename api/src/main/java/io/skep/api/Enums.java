@@ -20,7 +20,7 @@ final class Enums {
      * Reads a name in any case, with dashes or underscores.
      *
      * @param otherwise what the empty text stands for
-     * @param refusal text before the quoted value when it is unknown
+     * @param refusal text of the error, with {@code %s} where the unknown value stands
      * @throws ApiException 400 when there is no such value
      */
     static <E extends Enum<E> & ProtocolMessageEnum> E parse(String text, E otherwise, String refusal) {
@@ -33,6 +33,6 @@ final class Enums {
                 return value;
             }
         }
-        throw new ApiException(400, refusal + ": \"" + text + "\"");
+        throw new ApiException(400, refusal.replace("%s", text));
     }
 }

@@ -33,10 +33,10 @@ final class NodeEndpoints {
     private Reply list(Call call) {
         Filters filters = call.filters("id", "label", "membership", "name", "node.label", "role");
         Set<String> roles = filters.get("role");
-        roles.forEach(role -> Enums.parse(role, NodeRole.WORKER, "invalid role filter"));
+        roles.forEach(role -> Enums.parse(role, NodeRole.WORKER, "Invalid role filter: '%s'"));
         Set<String> memberships = filters.get("membership");
         memberships.forEach(
-                membership -> Enums.parse(membership, NodeSpec.Membership.PENDING, "invalid membership filter"));
+                membership -> Enums.parse(membership, NodeSpec.Membership.PENDING, "Invalid membership filter: '%s'"));
         ClusterAccess cluster = gate.cluster();
         ClusterState state = cluster.read();
         List<Node> nodes = Lookup.list(

@@ -51,14 +51,14 @@ final class NodeJson {
     static NodeSpec readSpec(JsonIn in) {
         return NodeSpec.newBuilder()
                 .setAnnotations(CommonJson.annotations(in))
-                .setDesiredRole(Enums.parse(in.text("Role"), NodeRole.WORKER, "invalid Role"))
+                .setDesiredRole(Enums.parse(in.text("Role"), NodeRole.WORKER, "invalid Role: \"%s\""))
                 .setMembership(NodeSpec.Membership.ACCEPTED)
                 .setAvailability(availability(in))
                 .build();
     }
 
     static NodeSpec.Availability availability(JsonIn in) {
-        return Enums.parse(in.text("Availability"), NodeSpec.Availability.ACTIVE, "invalid Availability");
+        return Enums.parse(in.text("Availability"), NodeSpec.Availability.ACTIVE, "invalid Availability: \"%s\"");
     }
 
     private static void description(JsonOut out, NodeDescription description) {

@@ -180,10 +180,10 @@ final class ServiceJson {
                 .setFailureAction(Enums.parse(
                         in.text("FailureAction"),
                         UpdateConfig.FailureAction.PAUSE,
-                        "unrecognized update failure action"))
+                        "unrecognized update failure action %s"))
                 .setMaxFailureRatio(in.ratio("MaxFailureRatio"))
                 .setOrder(Enums.parse(
-                        in.text("Order"), UpdateConfig.UpdateOrder.STOP_FIRST, "unrecognized update order"));
+                        in.text("Order"), UpdateConfig.UpdateOrder.STOP_FIRST, "unrecognized update order %s"));
         if (in.number("Monitor") != 0) {
             config.setMonitor(in.duration("Monitor"));
         }
@@ -210,7 +210,8 @@ final class ServiceJson {
 
     private static EndpointSpec readEndpointSpec(JsonIn in) {
         EndpointSpec.Builder spec = EndpointSpec.newBuilder()
-                .setMode(Enums.parse(in.text("Mode"), EndpointSpec.ResolutionMode.VIP, "invalid ResolutionMode"));
+                .setMode(Enums.parse(
+                        in.text("Mode"), EndpointSpec.ResolutionMode.VIP, "invalid resolution mode: \"%s\""));
         for (JsonIn port : in.objects("Ports")) {
             spec.addPorts(CommonJson.port(port));
         }

@@ -8,10 +8,14 @@ import io.skep.wire.UpdateClusterRequest;
 import io.skep.wire.Version;
 import java.util.Base64;
 import java.util.List;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 
 /** {@code /swarm}. */
 final class SwarmEndpoints {
     private static final String UNLOCK_KEY_SUBSYSTEM = "swarm-manager";
+    private static final int SUBNET_PREFIX_MAX = 29;
+    private static final Pattern PREFIX = Pattern.compile("/([0-9]{1,3})$");
 
     private final Gate gate;
     private final SwarmNode node;
@@ -51,6 +55,9 @@ final class SwarmEndpoints {
                 in.flag("AutoLockManagers") || spec.getEncryptionConfig().getAutoLockManagers();
         boolean pools = !call.version().before(1, 39);
         boolean dataPathPort = !call.version().before(1, 40);
+        if (pools) {
+            checkPools(in.texts("DefaultAddrPool"), in.unsigned32("SubnetSize"));
+        }
         String id = node.init(new SwarmNode.InitRequest(
                 in.text("ListenAddr"),
                 in.text("AdvertiseAddr"),
@@ -66,6 +73,20 @@ final class SwarmEndpoints {
                 pools ? in.texts("DefaultAddrPool") : List.of(),
                 pools ? in.unsigned32("SubnetSize") : 0));
         return Reply.json(JsonOut.string(id));
+    }
+
+    /** Refuses, in Docker's words, pools without room for one subnet; what is no subnet at all is refused later. */
+    private static void checkPools(List<String> pools, int subnetPrefix) {
+        if (subnetPrefix > SUBNET_PREFIX_MAX) {
+            throw new ApiException(400, "subnet size is out of range: " + subnetPrefix);
+        }
+        for (String pool : pools) {
+            Matcher prefix = PREFIX.matcher(pool);
+            if (subnetPrefix != 0 && prefix.find() && Integer.parseInt(prefix.group(1)) > subnetPrefix) {
+                throw new ApiException(
+                        400, "invalid CIDR: \"" + pool + "\". Subnet size is too small for pool: " + subnetPrefix);
+            }
+        }
     }
 
     private Reply join(Call call) {

@@ -30,7 +30,7 @@ final class TaskEndpoints {
         Filters filters =
                 call.filters("desired-state", "id", "label", "name", "node", "service", "runtime", "_up-to-date");
         Set<String> states = filters.get("desired-state");
-        states.forEach(state -> Enums.parse(state, TaskState.NEW, "invalid desired-state filter"));
+        states.forEach(state -> Enums.parse(state, TaskState.NEW, "Invalid desired-state filter: '%s'"));
         boolean freshOnly = filters.flag("_up-to-date");
         ClusterState state = gate.cluster().read();
         Set<String> services = new LinkedHashSet<>();

@@ -125,7 +125,7 @@ final class TaskSpecJson {
     private static RestartPolicy readRestart(JsonIn in) {
         RestartPolicy.Builder restart = RestartPolicy.newBuilder()
                 .setCondition(Enums.parse(
-                        in.text("Condition"), RestartPolicy.RestartCondition.ANY, "invalid RestartCondition"))
+                        in.text("Condition"), RestartPolicy.RestartCondition.ANY, "invalid RestartCondition: \"%s\""))
                 .setMaxAttempts(in.unsigned("MaxAttempts"));
         ifDuration(in, "Delay", restart::setDelay);
         ifDuration(in, "Window", restart::setWindow);
@@ -414,7 +414,7 @@ final class TaskSpecJson {
                             .setMode(Enums.parse(
                                     spec.text("Mode"),
                                     Privileges.SeccompOpts.SeccompMode.DEFAULT,
-                                    "invalid seccomp Mode"))
+                                    "invalid seccomp Mode: \"%s\""))
                             .setProfile(spec.bytes("Profile"))));
             in.ifObject(
                     "AppArmor",
@@ -422,7 +422,7 @@ final class TaskSpecJson {
                             .setMode(Enums.parse(
                                     spec.text("Mode"),
                                     Privileges.AppArmorOpts.AppArmorMode.DEFAULT,
-                                    "invalid AppArmor Mode"))));
+                                    "invalid AppArmor Mode: \"%s\""))));
             privileges.setNoNewPrivileges(in.flag("NoNewPrivileges"));
         }
         return privileges.build();
@@ -522,18 +522,18 @@ final class TaskSpecJson {
 
     private static Mount readMount(JsonIn in, ApiVersion version) {
         Mount.Builder mount = Mount.newBuilder()
-                .setType(Enums.parse(in.text("Type"), Mount.Type.BIND, "invalid MountType"))
+                .setType(Enums.parse(in.text("Type"), Mount.Type.BIND, "invalid MountType: \"%s\""))
                 .setSource(in.text("Source"))
                 .setTarget(in.text("Target"))
                 .setReadonly(in.flag("ReadOnly"))
-                .setConsistency(
-                        Enums.parse(in.text("Consistency"), Mount.Consistency.DEFAULT, "invalid MountConsistency"));
+                .setConsistency(Enums.parse(
+                        in.text("Consistency"), Mount.Consistency.DEFAULT, "invalid MountConsistency: \"%s\""));
         in.ifObject("BindOptions", bind -> {
             Mount.BindOptions.Builder options = Mount.BindOptions.newBuilder()
                     .setPropagation(Enums.parse(
                             bind.text("Propagation"),
                             Mount.BindOptions.Propagation.RPRIVATE,
-                            "invalid MountPropagation"));
+                            "invalid MountPropagation: \"%s\""));
             if (!version.before(1, 40)) {
                 options.setNonrecursive(bind.flag("NonRecursive"));
             }

@@ -120,7 +120,7 @@ class GateTest {
             value = {
                 "GET|/nodes?filters={\"x\":[\"1\"]}|400|invalid filter 'x'",
                 "GET|/nodes?filters=foo|400|invalid filter",
-                "GET|/nodes?filters={\"role\":{\"bad\":true}}|400|invalid role filter",
+                "GET|/nodes?filters={\"role\":{\"bad\":true}}|400|Invalid role filter: 'bad'",
                 "GET|/nodes/zz|404|node zz not found",
                 "GET|/tasks?filters={\"service\":[\"nope\"]}|404|service nope not found",
                 "GET|/services?filters={\"mode\":[\"nope\"]}|200|[]",

@@ -145,8 +145,8 @@ class JsonRoundTripTest {
                 ",\"Mounts\":[{\"BindOptions\":{\"Propagation\":\"x\"}}]| | |invalid MountPropagation: \"x\"",
                 "|,\"RestartPolicy\":{\"Condition\":\"x\"}| |invalid RestartCondition: \"x\"",
                 "|,\"Runtime\":\"plugin\"| |plugin services are not supported: Skep runs containers only",
-                "| |,\"UpdateConfig\":{\"Order\":\"x\"}|unrecognized update order: \"x\"",
-                "| |,\"EndpointSpec\":{\"Mode\":\"x\"}|invalid ResolutionMode: \"x\"",
+                "| |,\"UpdateConfig\":{\"Order\":\"x\"}|unrecognized update order x",
+                "| |,\"EndpointSpec\":{\"Mode\":\"x\"}|invalid resolution mode: \"x\"",
                 "| |,\"Mode\":{\"Global\":{},\"Replicated\":{}}|must specify only one service mode",
             })
     void unknownValuesAreNamed(String container, String template, String spec, String message) {

@@ -17,6 +17,7 @@ final class Lab implements AutoCloseable {
 
     private final String prefix;
     private final String net;
+    private final String cli;
     private final Path state;
     private final Map<Integer, Host> hosts = new TreeMap<>();
 
@@ -27,8 +28,14 @@ final class Lab implements AutoCloseable {
      * @param net first three octets of its addresses
      */
     Lab(String prefix, String net) {
+        this(prefix, net, "docker");
+    }
+
+    /** Makes a lab whose engines are asked with another docker CLI than the one that the shell finds first. */
+    Lab(String prefix, String net, String cli) {
         this.prefix = prefix;
         this.net = net;
+        this.cli = cli;
         this.state = Path.of("/var/tmp/skep-e2e-" + prefix);
         hosts("down");
     }
@@ -50,7 +57,7 @@ final class Lab implements AutoCloseable {
     }
 
     String cli() {
-        return System.getProperty("skep.docker.cli", "docker");
+        return cli;
     }
 
     Host add(int number, String... options) {

@@ -134,6 +134,8 @@ final class StockWorker implements AutoCloseable {
     private final TrustRoot trust;
     private final List<ManagedChannel> channels = new ArrayList<>();
     private final Metadata metadata = new Metadata();
+    private Platform platform =
+            Platform.newBuilder().setArchitecture("x86_64").setOs("linux").build();
     private String nodeId = "";
     private @Nullable TlsIdentity identity;
     private @Nullable ManagedChannel trusted;
@@ -146,6 +148,12 @@ final class StockWorker implements AutoCloseable {
     /** From now on the calls say that they come from a Skep node. */
     StockWorker asSkep() {
         metadata.put(SkepNodes.VERSION, "test");
+        return this;
+    }
+
+    /** From now on the worker tells that it is such a machine. */
+    StockWorker on(Platform told) {
+        platform = told;
         return this;
     }
 
@@ -265,10 +273,10 @@ final class StockWorker implements AutoCloseable {
                         .build());
     }
 
-    private static NodeDescription description() {
+    private NodeDescription description() {
         return NodeDescription.newBuilder()
                 .setHostname("worker")
-                .setPlatform(Platform.newBuilder().setArchitecture("x86_64").setOs("linux"))
+                .setPlatform(platform)
                 .setResources(Resources.newBuilder().setNanoCpus(4_000_000_000L).setMemoryBytes(8L << 30))
                 .setEngine(EngineDescription.newBuilder().setEngineVersion("20.10.24"))
                 .build();

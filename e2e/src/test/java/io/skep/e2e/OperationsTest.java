@@ -206,7 +206,7 @@ class OperationsTest {
             twins.refused("_nothing_", "service " + verb + " _nothing_");
         }
         twins.refused("service _nothing_ not found", "service scale _nothing_=1");
-        twins.refused("invalid scale specifier", "service scale _nothing_");
+        twins.refused("scale specifier '_nothing_'", "service scale _nothing_");
         twins.refused("invalid filter 'colour'", "service ls --filter colour=red");
     }
 

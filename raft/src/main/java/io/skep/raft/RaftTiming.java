@@ -10,8 +10,8 @@ package io.skep.raft;
  *     stops leading
  */
 public record RaftTiming(int heartbeatMillis, int leaseMillis, int electionMinMillis, int electionMaxMillis) {
-    /** A silent leader is replaced within 1.1 s, and one message per peer and 250 ms is all that idleness costs. */
-    public static final RaftTiming DEFAULT = new RaftTiming(250, 600, 700, 1000);
+    /** A silent leader is replaced within 1.2 s, and one message per peer and 350 ms is all that idleness costs. */
+    public static final RaftTiming DEFAULT = new RaftTiming(350, 600, 750, 1050);
 
     public RaftTiming {
         if (heartbeatMillis < 1

@@ -258,26 +258,25 @@ class FailuresTest {
     @Test
     @Order(7)
     void everyManagerGetsAnotherAddress() {
-        for (int i = 1; i <= 3; i++) {
-            Host host = lab.host(i);
+        // In the second round, what a manager remembers of the others is older than what its log says.
+        for (int i = 1; i <= 6; i++) {
+            String address = lab.net() + ".10" + i;
+            Host host = lab.host((i - 1) % 3 + 1);
             host.stop();
-            host.readdress(lab.net() + ".10" + i);
-            host.start(Engine.SKEP, "--swarm-advertise-addr", lab.net() + ".10" + i);
-            Host asked = host;
-            Await.until(
+            host.readdress(address);
+            host.start(Engine.SKEP, "--swarm-advertise-addr", address);
+            Await.untilEquals(
                     "the manager is part of the quorum under its new address",
                     Swarm.SOON,
-                    () -> asked.docker(
+                    address + ":2377 reachable",
+                    () -> host.docker(
                                     "node",
                                     "inspect",
                                     "self",
                                     "--format",
                                     "{{.ManagerStatus.Addr}} {{.ManagerStatus.Reachability}}")
                             .out()
-                            .strip()
-                            .equals(lab.net() + ".10" + asked.number() + ":2377 reachable"),
-                    () -> asked.docker("node", "inspect", "self", "--format", "{{json .ManagerStatus}}")
-                            .toString());
+                            .strip());
         }
         swarm.assertAllReady(lab.host(3));
         swarm.createService(lab.host(2), "after-move", "--replicas", "2");

@@ -190,11 +190,6 @@ public final class Manager implements ClusterAccess, AutoCloseable {
     }
 
     private void begin() throws IOException {
-        settings.knownManagers().forEach((nodeId, address) -> {
-            if (!nodeId.equals(self.nodeId())) {
-                learnAddress(nodeId, address);
-            }
-        });
         server.start();
         store.watch(this::committed);
         runtime.start();

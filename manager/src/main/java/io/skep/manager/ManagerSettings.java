@@ -7,7 +7,6 @@ import io.skep.wire.InitCluster;
 import java.net.InetSocketAddress;
 import java.nio.file.Path;
 import java.util.List;
-import java.util.Map;
 
 /**
  * What a manager is started with.
@@ -18,7 +17,6 @@ import java.util.Map;
  * @param advertiseAddress host:port at which these reach it
  * @param raftDirectory where the log is kept
  * @param raftKeys what the log is encrypted with
- * @param knownManagers where other managers were last, by node id; hints only
  * @param start how the log begins
  * @param raftTiming when managers lose patience with each other
  */
@@ -28,13 +26,8 @@ public record ManagerSettings(
         String advertiseAddress,
         Path raftDirectory,
         KeyRing raftKeys,
-        Map<String, String> knownManagers,
         Start start,
         RaftTiming raftTiming) {
-    public ManagerSettings {
-        knownManagers = Map.copyOf(knownManagers);
-    }
-
     /** Settings with the usual patience between managers. */
     public ManagerSettings(
             TlsIdentity identity,
@@ -42,17 +35,8 @@ public record ManagerSettings(
             String advertiseAddress,
             Path raftDirectory,
             KeyRing raftKeys,
-            Map<String, String> knownManagers,
             Start start) {
-        this(
-                identity,
-                listenAddress,
-                advertiseAddress,
-                raftDirectory,
-                raftKeys,
-                knownManagers,
-                start,
-                RaftTiming.DEFAULT);
+        this(identity, listenAddress, advertiseAddress, raftDirectory, raftKeys, start, RaftTiming.DEFAULT);
     }
 
     /** How the log of a manager begins. */

@@ -147,7 +147,6 @@ final class TestCluster implements AutoCloseable {
                 member.address(),
                 member.directory(),
                 KEYS,
-                Map.of(),
                 start,
                 RaftTiming.DEFAULT);
     }

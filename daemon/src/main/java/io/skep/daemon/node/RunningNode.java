@@ -117,19 +117,12 @@ final class RunningNode implements AutoCloseable {
         if (!credentials.current().secrets().containsKey(RaftKeys.CURRENT)) {
             credentials.change(current -> RaftKeys.withNewKey(current, random));
         }
-        Map<String, String> hints = new HashMap<>();
-        for (Peer peer : known.all()) {
-            if (!peer.getNodeId().isEmpty()) {
-                hints.put(peer.getNodeId(), peer.getAddr());
-            }
-        }
         Manager started = Manager.start(new ManagerSettings(
                 credentials.tls(),
                 listen.socketAddress(),
                 advertise.toString(),
                 folder.raft(),
                 new RaftKeys(credentials),
-                hints,
                 start));
         managerReady = false;
         setManager(started);
@@ -140,9 +133,7 @@ final class RunningNode implements AutoCloseable {
             }
         });
         help("node-manager-ready", () -> awaitManager(started));
-        if (!settings.managerHints().isEmpty()) {
-            help("node-manager-hints", () -> followHints(started));
-        }
+        help("node-manager-hints", () -> followHints(started));
     }
 
     /** Starts the manager of a node that was one before; what stands in the way is tried again later. */
@@ -420,11 +411,16 @@ final class RunningNode implements AutoCloseable {
         error = "";
     }
 
-    /** Looks who answers at the addresses that the configuration names, until the manager has found the others. */
+    /**
+     * Looks who answers at the addresses that the configuration names and those that this node remembers, until the
+     * manager has found the others. Only who answers is believed: what is remembered may be older than the log.
+     */
     private void followHints(Manager started) throws InterruptedException {
         ManagerProbe probe = new ManagerProbe(credentials.tls());
         while (manager == started && !managerReady && !stop.await(HINT_PERIOD.toMillis(), TimeUnit.MILLISECONDS)) {
-            for (String hint : settings.managerHints()) {
+            List<String> hints = new ArrayList<>(settings.managerHints());
+            known.all().forEach(peer -> hints.add(peer.getAddr()));
+            for (String hint : hints) {
                 try {
                     InetSocketAddress address = Enrolment.address(hint);
                     String found = probe.nodeId(address);

@@ -1,11 +1,10 @@
 package io.skep.agent;
 
 import com.google.protobuf.ByteString;
-import io.grpc.ManagedChannel;
+import io.grpc.Deadline;
 import io.grpc.Status;
 import io.skep.certs.CredentialException;
 import io.skep.certs.NodeCredentials;
-import io.skep.certs.NodeIdentity;
 import io.skep.certs.TrustRoot;
 import io.skep.wire.IssuanceStatus;
 import io.skep.wire.NodeDescription;
@@ -13,63 +12,39 @@ import io.skep.wire.NodeRole;
 import io.skep.wire.NodeTLSInfo;
 import io.skep.wire.Peer;
 import io.skep.wire.SessionMessage;
-import io.skep.wire.TaskStatus;
 import java.io.IOException;
 import java.time.Duration;
 import java.time.InstantSource;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.ScheduledThreadPoolExecutor;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
 import java.util.function.Supplier;
 import java.util.random.RandomGenerator;
-import javax.net.ssl.SSLException;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * The worker's side of a node: it keeps a session with one manager after another, runs what it is assigned and keeps
- * its certificate valid, until it is closed. Works with managers of Skep and of Docker alike.
+ * The worker's side of a node: an {@link AgentCore} on real time and real connections, whose certificate is kept valid,
+ * until it is closed.
  *
- * <p>Three virtual threads: one runs session after session and all that they bring, one renews the certificate, one
- * looks every 20 s whether the description of the node changed.
+ * <p>Two virtual threads: one is the serial executor of the core, on which every 20 s also the description of the node
+ * is looked at; one renews the certificate.
  */
 public final class Agent implements AutoCloseable {
     private static final Logger LOG = LoggerFactory.getLogger(Agent.class);
     private static final Duration DESCRIPTION_PERIOD = Duration.ofSeconds(20);
     private static final Duration CLOSE_TIMEOUT = Duration.ofSeconds(5);
 
-    /** What an agent tells its owner; called on its own threads, must return soon. */
-    public interface Listener {
-        /** A manager accepted this node. */
-        void registered();
-
-        /** A manager sent the node, the managers and the keys as they are now. */
-        void message(SessionMessage message);
-
-        /**
-         * A session ended or could not be made; the next one is on its way.
-         *
-         * @param registered whether the manager had accepted the node
-         */
-        void disconnected(boolean registered, Status status);
-    }
-
     private final LiveCredentials credentials;
-    private final KnownManagers managers;
     private final Supplier<NodeDescription> description;
-    private final Supplier<@Nullable Peer> preferred;
-    private final Listener listener;
+    private final AgentListener listener;
     private final InstantSource clock;
-    private final ManagerChannels channels;
     private final CertificateRenewal renewal;
-    private final StatusQueue statuses = new StatusQueue();
-    private final Assignments assignments;
-    private final Backoff backoff;
-    private final Stop stop = new Stop();
-    private final Thread sessions;
+    private final ScheduledThreadPoolExecutor serial;
+    private final AgentCore core;
     private final Thread renewals;
-    private final Thread descriptions;
-    private final Object sessionLock = new Object();
-    private @Nullable Session session;
-    private NodeDescription sentDescription = NodeDescription.getDefaultInstance();
 
     /**
      * Starts the agent.
@@ -85,121 +60,41 @@ public final class Agent implements AutoCloseable {
             KnownManagers managers,
             Supplier<@Nullable Peer> preferred,
             Supplier<NodeDescription> description,
-            Executor executor,
-            Listener listener,
+            TaskRunner runner,
+            AgentListener listener,
             InstantSource clock,
             RandomGenerator random) {
         this.credentials = credentials;
-        this.managers = managers;
-        this.preferred = preferred;
         this.description = description;
         this.listener = listener;
         this.clock = clock;
-        this.channels = new ManagerChannels(version, executor.unavailable(), clock);
-        this.renewal = new CertificateRenewal(credentials, managers, channels, clock, random);
-        this.backoff = new Backoff(random);
-        this.assignments = new Assignments(executor, this::report, statuses);
-        credentials.watch(changed -> renewSession());
-        sessions = Thread.ofVirtual().name("agent-sessions").start(() -> guarded(this::runSessions));
-        renewals = Thread.ofVirtual().name("agent-renewals").start(() -> guarded(renewal::run));
-        descriptions = Thread.ofVirtual().name("agent-descriptions").start(() -> guarded(this::watchDescription));
+        ManagerChannels channels = new ManagerChannels(version, runner.unavailable(), clock);
+        renewal = new CertificateRenewal(credentials, managers, channels, clock, random);
+        serial = new ScheduledThreadPoolExecutor(
+                1, Thread.ofVirtual().name("agent").factory());
+        serial.setRemoveOnCancelPolicy(true);
+        core = new AgentCore(
+                managers,
+                preferred,
+                this::describe,
+                runner,
+                new FromCore(),
+                new AgentPorts(serial, Deadline.getSystemTicker(), random, channels.transport(credentials.tls())));
+        credentials.watch(changed -> core.renewSession());
+        core.start();
+        var _ = serial.scheduleWithFixedDelay(
+                core::refreshDescription,
+                DESCRIPTION_PERIOD.toMillis(),
+                DESCRIPTION_PERIOD.toMillis(),
+                TimeUnit.MILLISECONDS);
+        renewals = Thread.ofVirtual().name("agent-renewals").start(this::renew);
     }
 
-    private interface Loop {
-        void run() throws InterruptedException;
-    }
-
-    private static void guarded(Loop loop) {
+    private void renew() {
         try {
-            loop.run();
+            renewal.run();
         } catch (InterruptedException e) {
             // The agent is closed.
-        }
-    }
-
-    private void report(String taskId, TaskStatus status) {
-        if (statuses.offer(taskId, status)) {
-            synchronized (sessionLock) {
-                if (session != null) {
-                    session.statusesWait();
-                }
-            }
-        }
-    }
-
-    /** Ends the session so that the next one tells the manager what changed. */
-    private void renewSession() {
-        synchronized (sessionLock) {
-            if (session != null) {
-                session.end();
-            }
-        }
-    }
-
-    private void runSessions() throws InterruptedException {
-        String sessionId = "";
-        boolean preferredFailed = false;
-        while (!stop.isWished()) {
-            Peer own = preferred.get();
-            boolean toPreferred = own != null && !preferredFailed;
-            Peer manager = toPreferred ? own : managers.pick();
-            Session.End end;
-            if (manager == null) {
-                end = new Session.End(false, Status.UNAVAILABLE.withDescription("no manager is known"));
-            } else {
-                OneSession one = new OneSession();
-                end = runSession(manager, sessionId, one);
-                sessionId = one.sessionId.isEmpty() ? sessionId : one.sessionId;
-                managers.observe(manager, end.status().isOk() ? KnownManagers.WEIGHT_GOOD : KnownManagers.WEIGHT_BAD);
-                if (isStale(end.status())) {
-                    sessionId = "";
-                }
-            }
-            preferredFailed = toPreferred && !end.registered() && !end.status().isOk();
-            if (end.registered()) {
-                backoff.reset();
-            }
-            if (stop.isWished()) {
-                return;
-            }
-            if (end.status().isOk()) {
-                continue;
-            }
-            LOG.info(
-                    "The session with manager {} ended: {}",
-                    manager == null ? "(none)" : manager.getAddr(),
-                    end.status().getDescription());
-            listener.disconnected(end.registered(), end.status());
-            stop.await(backoff.next());
-        }
-    }
-
-    /** Whether the manager said that it does not know the session, so that its id is worth nothing any more. */
-    private static boolean isStale(Status status) {
-        return status.getCode() == Status.Code.INVALID_ARGUMENT || status.getCode() == Status.Code.NOT_FOUND;
-    }
-
-    private Session.End runSession(Peer manager, String resume, Session.Listener one) throws InterruptedException {
-        ManagedChannel channel;
-        try {
-            channel = channels.authenticated(manager.getAddr(), credentials.tls(), NodeIdentity.MANAGER_NAME);
-        } catch (SSLException | IllegalArgumentException e) {
-            return new Session.End(
-                    false, Status.UNAVAILABLE.withDescription(e.getMessage()).withCause(e));
-        }
-        try {
-            Session next = new Session(channel, assignments, statuses, one);
-            NodeDescription described = describe();
-            synchronized (sessionLock) {
-                session = next;
-                sentDescription = described;
-            }
-            return next.run(described, resume);
-        } finally {
-            synchronized (sessionLock) {
-                session = null;
-            }
-            channel.shutdownNow();
         }
     }
 
@@ -211,17 +106,6 @@ public final class Agent implements AutoCloseable {
                         .setCertIssuerSubject(now.issuerSubject())
                         .setCertIssuerPublicKey(now.issuerPublicKey()))
                 .build();
-    }
-
-    private void watchDescription() throws InterruptedException {
-        while (!stop.await(DESCRIPTION_PERIOD)) {
-            NodeDescription now = describe();
-            synchronized (sessionLock) {
-                if (session != null && !now.equals(sentDescription)) {
-                    session.end();
-                }
-            }
-        }
     }
 
     /** Takes over a root that a manager announces, as long as the own certificate leads to it. */
@@ -238,35 +122,33 @@ public final class Agent implements AutoCloseable {
         }
     }
 
-    /** Ends the session and all threads; tasks are left to the executor. Waits up to 5 s. */
+    /** Ends the session and all threads; tasks are left to their runner. Waits up to 5 s. */
     @Override
     public void close() {
-        stop.wish();
-        for (Thread thread : new Thread[] {sessions, renewals, descriptions}) {
-            thread.interrupt();
-        }
+        renewals.interrupt();
         try {
-            sessions.join(CLOSE_TIMEOUT);
+            core.stop().get(CLOSE_TIMEOUT.toMillis(), TimeUnit.MILLISECONDS);
             renewals.join(CLOSE_TIMEOUT);
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
+        } catch (ExecutionException e) {
+            throw new IllegalStateException("the agent did not end", e.getCause());
+        } catch (TimeoutException e) {
+            LOG.warn("The agent does not end in time; it is interrupted.");
+        } finally {
+            serial.shutdownNow();
         }
     }
 
-    /** What one session told. */
-    private final class OneSession implements Session.Listener {
-        private String sessionId = "";
-
+    /** What the core tells. */
+    private final class FromCore implements AgentListener {
         @Override
-        public void registered(String id) {
-            sessionId = id;
-            backoff.reset();
+        public void registered() {
             listener.registered();
         }
 
         @Override
         public void message(SessionMessage message) {
-            managers.replace(message.getManagersList());
             if (message.hasNode()) {
                 NodeRole role = message.getNode().getRole();
                 // Until the role in effect has followed the desired one, a renewal would only bring the old role again.
@@ -279,6 +161,11 @@ public final class Agent implements AutoCloseable {
             }
             updateRoot(message.getRootCA());
             listener.message(message);
+        }
+
+        @Override
+        public void disconnected(boolean registered, Status status) {
+            listener.disconnected(registered, status);
         }
     }
 }

@@ -7,9 +7,8 @@ import io.skep.wire.AssignmentsMessage;
 import io.skep.wire.Config;
 import io.skep.wire.Secret;
 import io.skep.wire.Task;
-import java.util.HashMap;
-import java.util.HashSet;
 import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -19,19 +18,19 @@ import java.util.Set;
  *
  * <p>A complete message replaces everything: tasks that it does not list are removed. An incremental one changes what
  * it lists. Within a message secrets and configs are applied before tasks, whatever the order of the list (swarm-wire
- * 3.3). A desired state below the known one is ignored. Used by one thread.
+ * 3.3). A desired state below the known one is ignored. Used on the serial executor.
  */
 final class Assignments {
-    private final Executor executor;
+    private final TaskRunner runner;
     private final StatusReporter reporter;
     private final StatusQueue statuses;
-    private final Map<String, Task> tasks = new HashMap<>();
+    private final Map<String, Task> tasks = new LinkedHashMap<>();
     private final Map<String, Secret> secrets = new LinkedHashMap<>();
     private final Map<String, Config> configs = new LinkedHashMap<>();
     private String resultsIn = "";
 
-    Assignments(Executor executor, StatusReporter reporter, StatusQueue statuses) {
-        this.executor = executor;
+    Assignments(TaskRunner runner, StatusReporter reporter, StatusQueue statuses) {
+        this.runner = runner;
         this.reporter = reporter;
         this.statuses = statuses;
     }
@@ -61,9 +60,9 @@ final class Assignments {
             dependenciesChanged |= applyDependency(change);
         }
         if (dependenciesChanged) {
-            executor.provide(List.copyOf(secrets.values()), List.copyOf(configs.values()));
+            runner.provide(List.copyOf(secrets.values()), List.copyOf(configs.values()));
         }
-        Set<String> listed = new HashSet<>();
+        Set<String> listed = new LinkedHashSet<>();
         for (AssignmentChange change : message.getChangesList()) {
             if (change.getAssignment().hasTask()) {
                 applyTask(change, listed);
@@ -115,12 +114,12 @@ final class Assignments {
         }
         tasks.put(task.getId(), task);
         statuses.expect(task.getId());
-        executor.assign(task, reporter);
+        runner.assign(task, reporter);
     }
 
     private void removeTask(String id) {
         if (tasks.remove(id) != null) {
-            executor.remove(id);
+            runner.remove(id);
             statuses.forget(id);
         }
     }

@@ -21,6 +21,7 @@ import io.skep.certs.NodeIdentity;
 import io.skep.certs.TlsIdentity;
 import io.skep.certs.TlsMaterial;
 import io.skep.certs.TrustRoot;
+import java.io.IOException;
 import java.net.InetSocketAddress;
 import java.time.InstantSource;
 import javax.net.ssl.SSLException;
@@ -33,8 +34,10 @@ import javax.net.ssl.SSLException;
  * TLS ends every connection whose server selects no application protocol, and a Docker Engine 20.10 selects none from
  * the moment it has renewed its own certificate. No byte leaves the channel outside of TLS: the handler is there before
  * the channel connects.
+ *
+ * <p>Answers come on the network thread: whoever makes a call that does not block hands them on at once.
  */
-final class ManagerChannels {
+public final class ManagerChannels {
     /** Tells a manager that the node is one of Skep, and which version. */
     static final Metadata.Key<String> SKEP_NODE = Metadata.Key.of("skep-node", Metadata.ASCII_STRING_MARSHALLER);
 
@@ -58,12 +61,23 @@ final class ManagerChannels {
      * @param version of Skep that managers are told this node has
      * @param withoutExecutor why the node takes no tasks, or empty
      */
-    ManagerChannels(String version, String withoutExecutor, InstantSource clock) {
+    public ManagerChannels(String version, String withoutExecutor, InstantSource clock) {
         this.clock = clock;
         metadata.put(SKEP_NODE, version);
         if (!withoutExecutor.isEmpty()) {
             metadata.put(SKEP_WITHOUT_EXECUTOR, withoutExecutor);
         }
+    }
+
+    /** Leads to managers of the own cluster, and proves there who this node is. */
+    public ManagerTransport transport(TlsIdentity identity) {
+        return address -> {
+            try {
+                return ManagerTransport.Connection.of(authenticated(address, identity, NodeIdentity.MANAGER_NAME));
+            } catch (IllegalArgumentException e) {
+                throw new IOException(address + " is no address of a manager", e);
+            }
+        };
     }
 
     /** Trusts whoever answers: only for a root certificate that is checked against a token afterwards. */
@@ -118,6 +132,7 @@ final class ManagerChannels {
                 .intercept(MetadataUtils.newAttachHeadersInterceptor(metadata))
                 .maxInboundMessageSize(MESSAGE_BYTES_MAX)
                 .disableRetry()
+                .directExecutor()
                 .build();
     }
 

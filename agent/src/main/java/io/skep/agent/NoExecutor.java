@@ -6,21 +6,21 @@ import io.skep.wire.Secret;
 import io.skep.wire.Task;
 import io.skep.wire.TaskState;
 import io.skep.wire.TaskStatus;
-import java.time.Clock;
 import java.time.Instant;
+import java.time.InstantSource;
 import java.util.List;
 
-/** The executor of a node that runs no containers: it rejects each task and says why. */
-public final class NoExecutor implements Executor {
+/** The task runner of a node that runs no containers: it rejects each task and says why. */
+public final class NoExecutor implements TaskRunner {
     private final String reason;
-    private final Clock clock;
+    private final InstantSource clock;
 
     /**
      * Makes an executor that refuses.
      *
      * @param reason for users, in ASCII: it travels in a header
      */
-    public NoExecutor(String reason, Clock clock) {
+    public NoExecutor(String reason, InstantSource clock) {
         this.reason = reason;
         this.clock = clock;
     }

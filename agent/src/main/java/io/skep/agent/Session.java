@@ -1,6 +1,7 @@
 package io.skep.agent;
 
 import io.grpc.Channel;
+import io.grpc.Deadline;
 import io.grpc.Status;
 import io.grpc.stub.ClientCallStreamObserver;
 import io.grpc.stub.ClientResponseObserver;
@@ -21,10 +22,10 @@ import io.skep.wire.SubscriptionMessage;
 import io.skep.wire.UpdateTaskStatusRequest;
 import io.skep.wire.UpdateTaskStatusResponse;
 import java.time.Duration;
-import java.util.concurrent.BlockingQueue;
-import java.util.concurrent.LinkedBlockingQueue;
+import java.util.concurrent.Future;
+import java.util.concurrent.RejectedExecutionException;
+import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.TimeUnit;
-import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
@@ -33,11 +34,12 @@ import org.slf4j.LoggerFactory;
 /**
  * One session with one manager, from the registration to its end.
  *
- * <p>All that happens is put into one queue and handled by the thread that calls {@link #run}: messages of the three
- * streams, answers to heartbeats and reports, the passing of time. Each stream has at most one message in the queue,
- * because the next is asked for when the last was handled; so the queue is bounded by the number of calls.
+ * <p>All that happens is an {@link Input}, handled on the serial executor one after the other: messages of the three
+ * streams, answers to heartbeats and reports, the passing of time. Each stream has at most one input on its way,
+ * because the next message is asked for when the last was handled, and so has each kind of call and delay.
  *
- * <p>The end of any stream, or the failure of any call, ends the session (swarm-wire 3.5); the caller builds the next.
+ * <p>The end of any stream, or the failure of any call, ends the session (swarm-wire 3.5); the owner builds the next.
+ * Whatever arrives afterwards is dropped. Methods are called on the serial executor.
  */
 final class Session {
     private static final Logger LOG = LoggerFactory.getLogger(Session.class);
@@ -47,12 +49,15 @@ final class Session {
     private static final Duration HEARTBEAT_MIN = Duration.ofMillis(100);
     private static final int STATUSES_PER_CALL_MAX = 100;
 
-    /** What a session tells its owner; called on the thread that runs the session. */
+    /** What a session tells its owner, on the serial executor. */
     interface Listener {
         /** The manager accepted the node; told before the first message. */
         void registered(String sessionId);
 
         void message(SessionMessage message);
+
+        /** The session is over; told once, as the last. */
+        void ended(End end);
     }
 
     /**
@@ -75,7 +80,11 @@ final class Session {
 
     private record StatusesTaken() implements Input {}
 
-    private record Wake() implements Input {}
+    private record StatusesWait() implements Input {}
+
+    private record HeartbeatDue() implements Input {}
+
+    private record NotAccepted() implements Input {}
 
     private record Ended(String what, Status status) implements Input {}
 
@@ -83,121 +92,157 @@ final class Session {
     private final LogBrokerGrpc.LogBrokerStub logBroker;
     private final Assignments assignments;
     private final StatusQueue statuses;
+    private final ScheduledExecutorService serial;
+    private final Deadline.Ticker ticker;
     private final Listener listener;
-    private final BlockingQueue<Input> inputs = new LinkedBlockingQueue<>();
-    private final AtomicBoolean wakePending = new AtomicBoolean();
 
     private String sessionId = "";
     private @Nullable Stream<SessionRequest, SessionMessage> messages;
     private @Nullable Stream<AssignmentsRequest, AssignmentsMessage> changes;
     private @Nullable Stream<ListenSubscriptionsRequest, SubscriptionMessage> subscriptions;
-    private long heartbeatAtNanos;
-    private boolean heartbeatUnderway;
+
+    /** Until the node is accepted the time it may take, from then on the time of the next heartbeat. */
+    private @Nullable Future<?> delay;
+
+    private boolean registered;
+    private boolean over;
+    private boolean statusesWaitUnderway;
     private boolean reportUnderway;
 
-    Session(Channel channel, Assignments assignments, StatusQueue statuses, Listener listener) {
+    Session(
+            Channel channel,
+            Assignments assignments,
+            StatusQueue statuses,
+            ScheduledExecutorService serial,
+            Deadline.Ticker ticker,
+            Listener listener) {
         this.dispatcher = DispatcherGrpc.newStub(channel);
         this.logBroker = LogBrokerGrpc.newStub(channel);
         this.assignments = assignments;
         this.statuses = statuses;
+        this.serial = serial;
+        this.ticker = ticker;
         this.listener = listener;
     }
 
-    /** Lets {@link #run} look for statuses to report. Any thread. */
-    void statusesWait() {
-        if (wakePending.compareAndSet(false, true)) {
-            inputs.add(new Wake());
-        }
-    }
-
-    /** Lets {@link #run} return soon. Any thread, before or while it runs. */
-    void end() {
-        inputs.add(new Ended("the node", Status.OK));
-    }
-
     /**
-     * Registers and serves until the session ends.
+     * Asks the manager to accept this node.
      *
      * @param resume the id of the session before, or empty
      */
-    End run(NodeDescription description, String resume) throws InterruptedException {
+    void open(NodeDescription description, String resume) {
         Stream<SessionRequest, SessionMessage> opened = new Stream<>("the session", Message::new);
         messages = opened;
+        schedule(new NotAccepted(), FIRST_MESSAGE_TIMEOUT);
         dispatcher.session(
                 SessionRequest.newBuilder()
                         .setDescription(description)
                         .setSessionId(resume)
                         .build(),
                 opened);
-        long openedAtNanos = System.nanoTime();
-        boolean registered = false;
+    }
+
+    /** Statuses are to be reported; those that are noted until this step has its turn go in one call. */
+    void statusesWait() {
+        if (!statusesWaitUnderway) {
+            statusesWaitUnderway = true;
+            arrive(new StatusesWait());
+        }
+    }
+
+    /** Ends the session as its owner wishes. */
+    void end() {
+        finish(Status.OK);
+    }
+
+    /** Something happened, on any thread. */
+    private void arrive(Input input) {
         try {
-            while (true) {
-                long waitNanos = registered
-                        ? heartbeatAtNanos - System.nanoTime()
-                        : FIRST_MESSAGE_TIMEOUT.toNanos() - (System.nanoTime() - openedAtNanos);
-                Input input =
-                        heartbeatUnderway ? inputs.take() : inputs.poll(Math.max(0, waitNanos), TimeUnit.NANOSECONDS);
-                switch (input) {
-                    case null -> {
-                        if (!registered) {
-                            return new End(
-                                    false,
-                                    Status.DEADLINE_EXCEEDED.withDescription(
-                                            "the manager did not accept the session within 5 s"));
-                        }
-                        beat();
-                    }
-                    case Message message -> {
-                        if (!registered) {
-                            registered = true;
-                            sessionId = message.message().getSessionId();
-                            listener.registered(sessionId);
-                            begin();
-                        }
-                        listener.message(message.message());
-                        opened.next();
-                    }
-                    case Changes message -> {
-                        if (!assignments.apply(message.message())) {
-                            return new End(
-                                    true,
-                                    Status.DATA_LOSS.withDescription(
-                                            "the manager left out a change of the assignments"));
-                        }
-                        next(changes);
-                    }
-                    case Subscription subscription -> {
-                        answer(subscription.message());
-                        next(subscriptions);
-                    }
-                    case HeartbeatAnswer answer -> {
-                        heartbeatUnderway = false;
-                        com.google.protobuf.Duration period = answer.response().getPeriod();
-                        heartbeatAtNanos = System.nanoTime()
-                                + Math.max(
-                                        HEARTBEAT_MIN.toNanos(),
-                                        period.getSeconds() * 1_000_000_000L + period.getNanos());
-                    }
-                    case StatusesTaken taken -> {
-                        reportUnderway = false;
-                        report();
-                    }
-                    case Wake wake -> {
-                        wakePending.set(false);
-                        if (registered) {
-                            report();
-                        }
-                    }
-                    case Ended ended -> {
-                        return new End(registered, describe(ended));
-                    }
+            serial.execute(() -> handle(input));
+        } catch (RejectedExecutionException e) {
+            LOG.debug("The agent is closed; dropped {}.", input.getClass().getSimpleName());
+        }
+    }
+
+    private void schedule(Input input, Duration after) {
+        delay = serial.schedule(() -> handle(input), after.toNanos(), TimeUnit.NANOSECONDS);
+    }
+
+    private void handle(Input input) {
+        if (over) {
+            return;
+        }
+        try {
+            react(input);
+        } catch (RuntimeException e) {
+            LOG.error("A fault of this node ends the session.", e);
+            finish(Status.INTERNAL.withDescription("a fault of this node: " + e).withCause(e));
+            throw e;
+        }
+    }
+
+    private void react(Input input) {
+        switch (input) {
+            case NotAccepted late ->
+                finish(Status.DEADLINE_EXCEEDED.withDescription("the manager did not accept the session within 5 s"));
+            case Message message -> {
+                if (!registered) {
+                    registered = true;
+                    sessionId = message.message().getSessionId();
+                    cancelDelay();
+                    listener.registered(sessionId);
+                    begin();
+                }
+                listener.message(message.message());
+                next(messages);
+            }
+            case Changes message -> {
+                if (assignments.apply(message.message())) {
+                    next(changes);
+                } else {
+                    finish(Status.DATA_LOSS.withDescription("the manager left out a change of the assignments"));
                 }
             }
-        } finally {
-            cancel(messages);
-            cancel(changes);
-            cancel(subscriptions);
+            case Subscription subscription -> {
+                answer(subscription.message());
+                next(subscriptions);
+            }
+            case HeartbeatDue due -> beat();
+            case HeartbeatAnswer answer -> {
+                com.google.protobuf.Duration period = answer.response().getPeriod();
+                Duration wished = Duration.ofSeconds(period.getSeconds(), period.getNanos());
+                schedule(new HeartbeatDue(), wished.compareTo(HEARTBEAT_MIN) < 0 ? HEARTBEAT_MIN : wished);
+            }
+            case StatusesTaken taken -> {
+                reportUnderway = false;
+                report();
+            }
+            case StatusesWait wait -> {
+                statusesWaitUnderway = false;
+                if (registered) {
+                    report();
+                }
+            }
+            case Ended ended -> finish(describe(ended));
+        }
+    }
+
+    private void finish(Status status) {
+        if (over) {
+            return;
+        }
+        over = true;
+        cancelDelay();
+        cancel(messages);
+        cancel(changes);
+        cancel(subscriptions);
+        listener.ended(new End(registered, status));
+    }
+
+    private void cancelDelay() {
+        if (delay != null) {
+            delay.cancel(false);
+            delay = null;
         }
     }
 
@@ -226,9 +271,8 @@ final class Session {
     }
 
     private void beat() {
-        heartbeatUnderway = true;
         dispatcher
-                .withDeadlineAfter(CALL_TIMEOUT.toMillis(), TimeUnit.MILLISECONDS)
+                .withDeadline(callDeadline())
                 .heartbeat(
                         HeartbeatRequest.newBuilder().setSessionId(sessionId).build(),
                         new Answer<HeartbeatResponse>("a heartbeat", HeartbeatAnswer::new));
@@ -247,10 +291,14 @@ final class Session {
         }
         reportUnderway = true;
         dispatcher
-                .withDeadlineAfter(CALL_TIMEOUT.toMillis(), TimeUnit.MILLISECONDS)
+                .withDeadline(callDeadline())
                 .updateTaskStatus(
                         request,
                         new Answer<UpdateTaskStatusResponse>("a status report", response -> new StatusesTaken()));
+    }
+
+    private Deadline callDeadline() {
+        return Deadline.after(CALL_TIMEOUT.toNanos(), TimeUnit.NANOSECONDS, ticker);
     }
 
     /** Tells a reader of logs that this node has none; without that it would wait for ever (swarm-wire 3.6). */
@@ -259,7 +307,7 @@ final class Session {
             return;
         }
         StreamObserver<PublishLogsMessage> publisher = logBroker
-                .withDeadlineAfter(CALL_TIMEOUT.toMillis(), TimeUnit.MILLISECONDS)
+                .withDeadline(callDeadline())
                 .publishLogs(new StreamObserver<PublishLogsResponse>() {
                     @Override
                     public void onNext(PublishLogsResponse value) {
@@ -341,17 +389,17 @@ final class Session {
 
         @Override
         public void onNext(R value) {
-            inputs.add(toInput.apply(value));
+            arrive(toInput.apply(value));
         }
 
         @Override
         public void onError(Throwable t) {
-            inputs.add(new Ended(what, Status.fromThrowable(t)));
+            arrive(new Ended(what, Status.fromThrowable(t)));
         }
 
         @Override
         public void onCompleted() {
-            inputs.add(new Ended(what, Status.UNAVAILABLE.withDescription("closed by the manager")));
+            arrive(new Ended(what, Status.UNAVAILABLE.withDescription("closed by the manager")));
         }
     }
 
@@ -367,12 +415,12 @@ final class Session {
 
         @Override
         public void onNext(R value) {
-            inputs.add(toInput.apply(value));
+            arrive(toInput.apply(value));
         }
 
         @Override
         public void onError(Throwable t) {
-            inputs.add(new Ended(what, Status.fromThrowable(t)));
+            arrive(new Ended(what, Status.fromThrowable(t)));
         }
 
         @Override

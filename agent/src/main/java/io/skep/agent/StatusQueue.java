@@ -3,10 +3,9 @@ package io.skep.agent;
 import io.skep.wire.TaskStatus;
 import io.skep.wire.UpdateTaskStatusRequest.TaskStatusUpdate;
 import java.util.ArrayList;
-import java.util.HashMap;
-import java.util.HashSet;
 import java.util.Iterator;
 import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -16,20 +15,20 @@ import java.util.Set;
  * everything again (swarm-wire 3.4).
  *
  * <p>Bounded by the number of assigned tasks: only the newest status of a task waits, and {@link #forget} drops what
- * was removed. A status never goes back to an earlier state. Safe for use by many threads.
+ * was removed. A status never goes back to an earlier state. Used on the serial executor.
  */
 final class StatusQueue {
-    private final Set<String> expected = new HashSet<>();
-    private final Map<String, TaskStatus> known = new HashMap<>();
+    private final Set<String> expected = new LinkedHashSet<>();
+    private final Map<String, TaskStatus> known = new LinkedHashMap<>();
     private final Map<String, TaskStatus> waiting = new LinkedHashMap<>();
 
     /** A task is assigned: from now on its statuses count. */
-    synchronized void expect(String taskId) {
+    void expect(String taskId) {
         expected.add(taskId);
     }
 
     /** Notes a status; returns whether it is news about a task of this node. */
-    synchronized boolean offer(String taskId, TaskStatus status) {
+    boolean offer(String taskId, TaskStatus status) {
         if (!expected.contains(taskId)) {
             return false;
         }
@@ -45,13 +44,13 @@ final class StatusQueue {
     }
 
     /** Lets everything known be sent again, to a manager that may not have it. */
-    synchronized void resendAll() {
+    void resendAll() {
         waiting.clear();
         waiting.putAll(known);
     }
 
     /** Takes up to that many statuses, those that wait longest first. */
-    synchronized List<TaskStatusUpdate> take(int countMax) {
+    List<TaskStatusUpdate> take(int countMax) {
         List<TaskStatusUpdate> batch = new ArrayList<>();
         Iterator<Map.Entry<String, TaskStatus>> entries = waiting.entrySet().iterator();
         while (batch.size() < countMax && entries.hasNext()) {
@@ -66,7 +65,7 @@ final class StatusQueue {
     }
 
     /** Drops all that is known of a task that is no longer assigned. */
-    synchronized void forget(String taskId) {
+    void forget(String taskId) {
         expected.remove(taskId);
         known.remove(taskId);
         waiting.remove(taskId);

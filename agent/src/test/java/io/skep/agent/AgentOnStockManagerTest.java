@@ -254,7 +254,7 @@ class AgentOnStockManagerTest {
     }
 
     /** What the agent told, to be waited for. */
-    private static final class Events implements Agent.Listener {
+    private static final class Events implements AgentListener {
         private final BlockingQueue<String> names = new LinkedBlockingQueue<>();
         private final BlockingQueue<SessionMessage> messages = new LinkedBlockingQueue<>();
 

@@ -165,7 +165,7 @@ class AssignmentsTest {
                 .build();
     }
 
-    private static final class Recorder implements Executor {
+    private static final class Recorder implements TaskRunner {
         private final List<String> calls = new ArrayList<>();
 
         @Override

@@ -2,6 +2,7 @@ package io.skep.daemon.node;
 
 import io.grpc.Status;
 import io.skep.agent.Agent;
+import io.skep.agent.AgentListener;
 import io.skep.agent.Enrolment;
 import io.skep.agent.HostDescription;
 import io.skep.agent.KnownManagers;
@@ -588,7 +589,7 @@ final class RunningNode implements AutoCloseable {
     }
 
     /** What the agent tells. */
-    private final class FromAgent implements Agent.Listener {
+    private final class FromAgent implements AgentListener {
         @Override
         public void registered() {
             registered.complete(null);

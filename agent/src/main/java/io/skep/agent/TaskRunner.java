@@ -6,10 +6,10 @@ import io.skep.wire.Task;
 import java.util.List;
 
 /**
- * The port through which tasks are run. Called by one thread of the agent, in the order of the assignments; methods
- * must hand the work on and return.
+ * The port to what becomes of the tasks that a node is assigned. Called on the serial executor of the agent, in the
+ * order of the assignments; methods must hand the work on and return.
  */
-public interface Executor {
+public interface TaskRunner {
     /** Returns why this node takes no tasks at all, in ASCII, or the empty string when it takes them. */
     String unavailable();
 

@@ -276,11 +276,14 @@ final class Dispatcher implements AutoCloseable {
         return Status.ABORTED.withDescription("node must disconnect");
     }
 
-    /** Ends all sessions; their nodes go to other managers. */
+    /** Ends all sessions; their nodes go to other managers, of which they are told the newest addresses. */
     @Override
     public void close() {
         closed = true;
-        byNode.values().forEach(entry -> entry.session.close(mustDisconnect()));
+        for (Entry entry : byNode.values()) {
+            entry.session.sendMessage();
+            entry.session.close(mustDisconnect());
+        }
         byNode.clear();
     }
 }

@@ -66,7 +66,6 @@ public final class Manager implements ClusterAccess, AutoCloseable {
     private static final int INBOUND_BYTES_MAX = 4 << 20;
     private static final int WEIGHT = 10;
     private static final Duration HANDOVER = Duration.ofSeconds(3);
-    private static final Duration MEMBERS_CHECK = Duration.ofSeconds(1);
     private static final Duration JOIN_ATTEMPT = Duration.ofSeconds(10);
     private static final Duration JOIN_PAUSE = Duration.ofSeconds(1);
 
@@ -196,7 +195,7 @@ public final class Manager implements ClusterAccess, AutoCloseable {
         consensus.onLeadership(this::leadershipChanged);
         leadershipChanged(consensus.leadership());
         sessionReports.start();
-        var _ = timer.scheduleWithFixedDelay(this::checkManagers, 0, MEMBERS_CHECK.toMillis(), TimeUnit.MILLISECONDS);
+        consensus.onMembers(this::checkManagers);
         executor.execute(this::becomeReady);
     }
 
@@ -328,7 +327,10 @@ public final class Manager implements ClusterAccess, AutoCloseable {
         return now;
     }
 
-    /** Tells nodes about managers that came, went or moved. */
+    /**
+     * Tells nodes about managers that came, went or moved: at once, since a node that loses its session finds another
+     * manager only by what it was told before. Called by the consensus.
+     */
     private void checkManagers() {
         List<WeightedPeer> now = currentManagers();
         if (!now.equals(toldManagers)) {

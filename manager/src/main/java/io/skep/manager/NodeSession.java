@@ -134,7 +134,8 @@ final class NodeSession {
         }
     }
 
-    private void sendMessage() {
+    /** Sends what the node has to know now, unless it is what was sent last. */
+    void sendMessage() {
         MessageStream current = stream;
         if (current == null || current.observer.isCancelled() || !current.observer.isReady()) {
             return;

@@ -214,6 +214,28 @@ class ClusterTest {
     }
 
     @Test
+    void aManagerThatStopsHasToldItsNodesWhereTheOthersMovedTo() throws Exception {
+        TestCluster.Member before = cluster.member(third);
+        try (StockWorker worker = new StockWorker(cluster.address(second), cluster.root.trustRoot())) {
+            worker.join(TestCluster.workerToken(second));
+            Received<SessionMessage> session = worker.session("");
+            cluster.crash(third);
+            TestCluster.Member after = new TestCluster.Member(
+                    before.nodeId(), before.identity(), "127.0.0.1:" + TestCluster.freePort(), before.directory());
+            cluster.start(after, new Start.Restart());
+            while (!addresses(second).contains(after.address())) {
+                first.execute(config("tick" + TestCluster.IDS.nextId()));
+            }
+            cluster.running.remove(second.nodeId());
+            second.close();
+            SessionMessage last = session.last();
+            assertThat(last.getManagersList())
+                    .extracting(peer -> peer.getPeer().getAddr())
+                    .contains(after.address());
+        }
+    }
+
+    @Test
     void allManagersStopAndStartAgain() throws Exception {
         first.execute(config("kept"));
         List<TestCluster.Member> all = List.of(cluster.member(first), cluster.member(second), cluster.member(third));

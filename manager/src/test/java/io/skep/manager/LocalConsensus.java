@@ -131,6 +131,11 @@ final class LocalConsensus implements Consensus {
     }
 
     @Override
+    public void onMembers(Runnable listener) {
+        listener.run();
+    }
+
+    @Override
     public CompletableFuture<Void> putMember(String nodeId, String address) {
         return CompletableFuture.completedFuture(null);
     }

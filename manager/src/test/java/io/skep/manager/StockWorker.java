@@ -103,6 +103,15 @@ final class StockWorker implements AutoCloseable {
             return message;
         }
 
+        /** Returns the last message before the stream ended. */
+        T last() throws InterruptedException {
+            T message = next();
+            for (Item<T> item = take(); item.message() != null; item = take()) {
+                message = item.message();
+            }
+            return message;
+        }
+
         /** Returns how the stream ended, after any messages. */
         StatusRuntimeException end() throws InterruptedException {
             Item<T> item = take();

@@ -100,6 +100,7 @@ public final class RaftNode implements AutoCloseable {
     private final Object proposing = new Object();
     private long refusedTerm = -1;
     private final List<Consumer<Leadership>> listeners = new CopyOnWriteArrayList<>();
+    private final List<Runnable> memberListeners = new CopyOnWriteArrayList<>();
     private final CompletableFuture<Void> stopped = new CompletableFuture<>();
     private final List<Thread> threads = new ArrayList<>();
     private volatile Leadership leadership = new Leadership(0, null, false);
@@ -218,6 +219,14 @@ public final class RaftNode implements AutoCloseable {
 
     public List<Member> members() {
         return members;
+    }
+
+    /** Calls the listener after each change of {@link #members()}, and once at first. */
+    public void onMembers(Runnable listener) {
+        stateWork.add(() -> {
+            memberListeners.add(listener);
+            listener.run();
+        });
     }
 
     /** Completes when this manager's part has ended: normally by {@link #close()}, else with the reason. */
@@ -436,6 +445,7 @@ public final class RaftNode implements AutoCloseable {
                 .toList();
         if (!newMembers.equals(members)) {
             members = newMembers;
+            stateWork.add(() -> memberListeners.forEach(Runnable::run));
         }
     }
 

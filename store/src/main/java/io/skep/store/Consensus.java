@@ -43,6 +43,9 @@ public interface Consensus extends AutoCloseable {
     /** Returns the members as this manager knows them. */
     List<Member> members();
 
+    /** Calls the listener after each change of {@link #members()}, and once at first, on one thread. */
+    void onMembers(Runnable listener);
+
     /**
      * Adds a manager, or gives a known one another address. A new one first receives the log, then gets a vote. Leader
      * only, completes once the vote is committed; that never happens while the manager cannot be reached, so callers

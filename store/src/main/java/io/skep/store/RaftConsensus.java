@@ -114,6 +114,11 @@ public final class RaftConsensus implements Consensus {
     }
 
     @Override
+    public void onMembers(Runnable listener) {
+        node.onMembers(listener);
+    }
+
+    @Override
     public CompletableFuture<Void> putMember(String nodeId, String address) {
         return translated(node.putMember(nodeId, address));
     }

@@ -1,17 +1,12 @@
 package io.skep.manager;
 
-import io.grpc.Attributes;
 import io.grpc.Context;
 import io.grpc.Contexts;
-import io.grpc.Grpc;
 import io.grpc.Metadata;
 import io.grpc.ServerCall;
 import io.grpc.ServerCallHandler;
 import io.grpc.ServerInterceptor;
-import io.grpc.ServerTransportFilter;
 import io.grpc.Status;
-import io.skep.certs.CredentialException;
-import io.skep.certs.NodeIdentity;
 import io.skep.store.ClusterState;
 import io.skep.wire.CAGrpc;
 import io.skep.wire.Cluster;
@@ -19,15 +14,9 @@ import io.skep.wire.DispatcherGrpc;
 import io.skep.wire.LogBrokerGrpc;
 import io.skep.wire.NodeCAGrpc;
 import io.skep.wire.ResourceAllocatorGrpc;
-import java.net.InetSocketAddress;
-import java.security.cert.X509Certificate;
 import java.util.Set;
 import java.util.function.Supplier;
-import javax.net.ssl.SSLPeerUnverifiedException;
-import javax.net.ssl.SSLSession;
 import org.jspecify.annotations.Nullable;
-import org.slf4j.Logger;
-import org.slf4j.LoggerFactory;
 
 /**
  * Decides which callers may call which method (swarm-wire 1.5).
@@ -36,10 +25,7 @@ import org.slf4j.LoggerFactory;
  * whether the node was removed, and whether the certificate is one of this cluster: an old root may have signed for
  * two. A method that is not listed here is for managers only.
  */
-final class Authorization extends ServerTransportFilter implements ServerInterceptor {
-    private static final Logger LOG = LoggerFactory.getLogger(Authorization.class);
-    private static final Attributes.Key<Caller> CALLER = Attributes.Key.create("caller");
-
+final class Authorization implements ServerInterceptor {
     private static final Set<String> OPEN = Set.of(
             CAGrpc.getGetRootCACertificateMethod().getFullMethodName(),
             NodeCAGrpc.getIssueNodeCertificateMethod().getFullMethodName(),
@@ -55,36 +41,10 @@ final class Authorization extends ServerTransportFilter implements ServerInterce
         this.state = state;
     }
 
-    /** Reads the certificate once for each connection. */
-    @Override
-    public Attributes transportReady(Attributes attributes) {
-        SSLSession session = attributes.get(Grpc.TRANSPORT_ATTR_SSL_SESSION);
-        if (session == null) {
-            return attributes;
-        }
-        try {
-            NodeIdentity identity = NodeIdentity.of((X509Certificate) session.getPeerCertificates()[0]);
-            String address = attributes.get(Grpc.TRANSPORT_ATTR_REMOTE_ADDR) instanceof InetSocketAddress remote
-                    ? remote.getAddress().getHostAddress()
-                    : "";
-            return attributes.toBuilder()
-                    .set(CALLER, new Caller(identity, address))
-                    .build();
-        } catch (SSLPeerUnverifiedException e) {
-            return attributes;
-        } catch (CredentialException e) {
-            LOG.warn(
-                    "a caller from {} shows a certificate that is no node's: {}",
-                    attributes.get(Grpc.TRANSPORT_ATTR_REMOTE_ADDR),
-                    e.getMessage());
-            return attributes;
-        }
-    }
-
     @Override
     public <Q, A> ServerCall.Listener<Q> interceptCall(
             ServerCall<Q, A> call, Metadata headers, ServerCallHandler<Q, A> next) {
-        Caller caller = call.getAttributes().get(CALLER);
+        Caller caller = call.getAttributes().get(Caller.ATTRIBUTE);
         String refusal = refusal(caller, call);
         if (OPEN.contains(call.getMethodDescriptor().getFullMethodName())) {
             caller = refusal == null ? caller : null;

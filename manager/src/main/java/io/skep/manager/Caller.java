@@ -1,5 +1,6 @@
 package io.skep.manager;
 
+import io.grpc.Attributes;
 import io.grpc.Context;
 import io.skep.certs.NodeIdentity;
 
@@ -9,7 +10,10 @@ import io.skep.certs.NodeIdentity;
  * @param identity what the certificate says
  * @param address IP address that the connection comes from, without port
  */
-record Caller(NodeIdentity identity, String address) {
+public record Caller(NodeIdentity identity, String address) {
+    /** Where a connection, and with it each call, says who is at its other end; absent without certificate. */
+    public static final Attributes.Key<Caller> ATTRIBUTE = Attributes.Key.create("caller");
+
     /** The caller of the current RPC; absent when an open method is called without certificate. */
     static final Context.Key<Caller> KEY = Context.key("caller");
 

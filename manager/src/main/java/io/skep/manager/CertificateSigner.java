@@ -8,6 +8,7 @@ import io.skep.certs.RootCertificateAuthority;
 import io.skep.control.IdSource;
 import io.skep.store.ClusterState;
 import io.skep.store.Commit;
+import io.skep.store.Consensus;
 import io.skep.store.Consensus.Leadership;
 import io.skep.store.Event;
 import io.skep.store.Kind;
@@ -22,11 +23,13 @@ import io.skep.wire.NodeSpec;
 import io.skep.wire.RootCA;
 import java.time.InstantSource;
 import java.util.Set;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.TimeUnit;
+import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -40,8 +43,9 @@ import org.slf4j.LoggerFactory;
 final class CertificateSigner implements AutoCloseable {
     private static final Logger LOG = LoggerFactory.getLogger(CertificateSigner.class);
 
+    private final Consensus consensus;
     private final Store store;
-    private final LeaderRuntime runtime;
+    private final Function<Command, CompletableFuture<Executed>> submit;
     private final IdSource ids;
     private final InstantSource clock;
     private final ExecutorService worker = Executors.newSingleThreadExecutor(
@@ -53,15 +57,27 @@ final class CertificateSigner implements AutoCloseable {
     private @Nullable RootCA authorityOf;
     private @Nullable RootCertificateAuthority authority;
 
-    CertificateSigner(Store store, LeaderRuntime runtime, IdSource ids, InstantSource clock) {
+    /**
+     * Makes a signer that rests until this manager leads.
+     *
+     * @param submit runs a command on the leader
+     */
+    CertificateSigner(
+            Consensus consensus,
+            Store store,
+            Function<Command, CompletableFuture<Executed>> submit,
+            IdSource ids,
+            InstantSource clock) {
+        this.consensus = consensus;
         this.store = store;
-        this.runtime = runtime;
+        this.submit = submit;
         this.ids = ids;
         this.clock = clock;
     }
 
-    /** Called by the consensus. */
-    void leadershipChanged(Leadership leadership) {
+    /** Called by the consensus, and once at the start. */
+    synchronized void leadershipChanged() {
+        Leadership leadership = consensus.leadership();
         boolean begins = leadership.ready() && !leading;
         leading = leadership.ready();
         if (begins) {
@@ -143,7 +159,7 @@ final class CertificateSigner implements AutoCloseable {
                     .setState(IssuanceStatus.State.FAILED)
                     .setErr(String.valueOf(e.getMessage())));
         }
-        var _ = runtime.submit(Command.newBuilder()
+        var _ = submit.apply(Command.newBuilder()
                         .setRequestId(ids.nextId())
                         .setCompleteCertificate(CompleteCertificate.newBuilder()
                                 .setNodeId(nodeId)

@@ -1,6 +1,7 @@
 package io.skep.manager;
 
 import com.google.protobuf.ByteString;
+import io.grpc.Deadline;
 import io.grpc.Status;
 import io.skep.control.IdSource;
 import io.skep.store.Commit;
@@ -14,11 +15,12 @@ import io.skep.wire.WeightedPeer;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
-import java.util.concurrent.Executor;
 import java.util.concurrent.RejectedExecutionException;
-import java.util.concurrent.ScheduledExecutorService;
+import java.util.concurrent.ScheduledFuture;
 import java.util.concurrent.TimeUnit;
+import java.util.function.Consumer;
 import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
@@ -28,8 +30,9 @@ import org.slf4j.LoggerFactory;
  * The sessions that nodes hold with this manager, which need not lead (swarm-wire section 3).
  *
  * <p>Sessions are found by node, so a commit costs only the sessions whose node or tasks it changed. A session lives as
- * long as heartbeats come; a stream that breaks does not end it. What becomes of the node is the leader's affair: it
- * hears from the {@link SessionReports} of all managers who is alive and who was lost.
+ * long as heartbeats come; a stream that breaks does not end it. One timer serves all sessions: it is due when the
+ * first of them would end, and as heartbeats move that on, it seldom fires. What becomes of the node is the leader's
+ * affair: it hears from the {@link SessionReports} of all managers who is alive and who was lost.
  */
 final class Dispatcher implements AutoCloseable {
     private static final Logger LOG = LoggerFactory.getLogger(Dispatcher.class);
@@ -53,26 +56,31 @@ final class Dispatcher implements AutoCloseable {
 
     private final Store store;
     private final Supplier<List<WeightedPeer>> managers;
+    private final ManagerPorts ports;
     private final IdSource ids;
-    private final Executor executor;
-    private final ScheduledExecutorService timer;
-    private final SessionReports reports;
+    private final Deadline.Ticker ticker;
+    private final Consumer<String> lost;
     private final ConcurrentHashMap<String, Entry> byNode = new ConcurrentHashMap<>();
     private volatile boolean closed;
 
-    Dispatcher(
-            Store store,
-            Supplier<List<WeightedPeer>> managers,
-            IdSource ids,
-            Executor executor,
-            ScheduledExecutorService timer,
-            SessionReports reports) {
-        this.store = store;
+    // Under the lock of this object: when sessions are looked through for those that ended.
+    private volatile @Nullable ScheduledFuture<?> sweep;
+    private volatile long sweepNanos;
+
+    /**
+     * Makes a dispatcher.
+     *
+     * @param managers what nodes are told about where managers are
+     * @param lost hears of each node whose heartbeats stayed away
+     */
+    Dispatcher(ManagerPorts ports, Supplier<List<WeightedPeer>> managers, Consumer<String> lost) {
+        this.ports = ports;
+        this.store = ports.store();
         this.managers = managers;
-        this.ids = ids;
-        this.executor = executor;
-        this.timer = timer;
-        this.reports = reports;
+        this.ids = ports.ids();
+        this.ticker = ports.ticker();
+        this.lost = lost;
+        this.sweepNanos = ticker.nanoTime();
     }
 
     /** Returns the ids of the nodes that hold a session here. */
@@ -98,8 +106,8 @@ final class Dispatcher implements AutoCloseable {
         }
     }
 
-    private static int attempts(Entry known) {
-        boolean soon = System.nanoTime() - known.registeredNanos <= REGISTRATION_INTERVAL.toNanos();
+    private int attempts(Entry known) {
+        boolean soon = ticker.nanoTime() - known.registeredNanos <= REGISTRATION_INTERVAL.toNanos();
         return soon ? known.attempts + 1 : 1;
     }
 
@@ -111,20 +119,17 @@ final class Dispatcher implements AutoCloseable {
             if (known != null && known.session.id().equals(sessionId)) {
                 return known;
             }
-            NodeSession made = new NodeSession(nodeId, ids.nextId(), store, managers, executor, timer);
+            NodeSession made = new NodeSession(nodeId, ids.nextId(), managers, ports);
+            made.liveUntil(deadline(heartbeatPeriod()));
             if (known != null) {
                 ended[0] = known.session;
             }
-            return new Entry(made, System.nanoTime(), known == null ? 0 : attempts(known));
+            return new Entry(made, ticker.nanoTime(), known == null ? 0 : attempts(known));
         });
         if (ended[0] != null) {
             ended[0].close(invalidSession());
         }
-        boolean fresh = entry.session.deadlineNanos() == 0;
         prolong(entry.session, heartbeatPeriod());
-        if (fresh) {
-            expireLater(entry.session, entry.session.deadlineNanos() - System.nanoTime());
-        }
         return entry.session;
     }
 
@@ -158,8 +163,12 @@ final class Dispatcher implements AutoCloseable {
         }
     }
 
-    private static void prolong(NodeSession session, Duration period) {
-        session.liveUntil(System.nanoTime() + GRACE_PERIODS * period.toNanos());
+    private void prolong(NodeSession session, Duration period) {
+        long deadline = deadline(period);
+        session.liveUntil(deadline);
+        if (sweep == null || sweepNanos - deadline > 0) {
+            sweepAt(deadline);
+        }
     }
 
     /** Returns how often nodes are to send a heartbeat. */
@@ -173,28 +182,47 @@ final class Dispatcher implements AutoCloseable {
         return period.isPositive() ? period : DEFAULT_PERIOD;
     }
 
-    private void expireLater(NodeSession session, long delayNanos) {
+    private long deadline(Duration period) {
+        return ticker.nanoTime() + GRACE_PERIODS * period.toNanos();
+    }
+
+    private synchronized void sweepAt(long deadline) {
+        if (sweep != null) {
+            if (sweepNanos - deadline <= 0) {
+                return;
+            }
+            sweep.cancel(false);
+        }
         try {
-            var _ = timer.schedule(() -> expire(session), delayNanos, TimeUnit.NANOSECONDS);
+            sweep = ports.executor().schedule(this::sweep, deadline - ticker.nanoTime(), TimeUnit.NANOSECONDS);
+            sweepNanos = deadline;
         } catch (RejectedExecutionException e) {
             LOG.debug("stopping: sessions end anyway");
         }
     }
 
-    private void expire(NodeSession session) {
-        Entry known = byNode.get(session.nodeId());
-        if (known == null || known.session != session) {
-            return;
+    /** Ends the sessions whose time is over, and comes again when that of the next one is. */
+    private void sweep() {
+        synchronized (this) {
+            sweep = null;
         }
-        long left = session.deadlineNanos() - System.nanoTime();
-        if (left > 0) {
-            expireLater(session, left);
-            return;
+        long now = ticker.nanoTime();
+        long next = now;
+        boolean more = false;
+        for (Map.Entry<String, Entry> each : byNode.entrySet()) {
+            NodeSession session = each.getValue().session;
+            long deadline = session.deadlineNanos();
+            if (deadline - now > 0) {
+                next = more && deadline - next > 0 ? next : deadline;
+                more = true;
+            } else if (byNode.remove(each.getKey(), each.getValue())) {
+                LOG.info("node {} sent no heartbeat in time", session.nodeId());
+                lost.accept(session.nodeId());
+                session.close(mustDisconnect());
+            }
         }
-        if (byNode.remove(session.nodeId(), known)) {
-            LOG.info("node {} sent no heartbeat in time", session.nodeId());
-            reports.lost(session.nodeId());
-            executor.execute(() -> session.close(mustDisconnect()));
+        if (more) {
+            sweepAt(next);
         }
     }
 
@@ -241,8 +269,9 @@ final class Dispatcher implements AutoCloseable {
         if (node.after() != null) {
             entry.session.touch();
         } else if (byNode.remove(node.id(), entry)) {
-            executor.execute(() -> entry.session.close(Status.PERMISSION_DENIED.withDescription(
-                    "Permission denied: node " + node.id() + " was removed from swarm")));
+            ports.executor()
+                    .execute(() -> entry.session.close(Status.PERMISSION_DENIED.withDescription(
+                            "Permission denied: node " + node.id() + " was removed from swarm")));
         }
     }
 
@@ -280,6 +309,11 @@ final class Dispatcher implements AutoCloseable {
     @Override
     public void close() {
         closed = true;
+        synchronized (this) {
+            if (sweep != null) {
+                sweep.cancel(false);
+            }
+        }
         for (Entry entry : byNode.values()) {
             entry.session.sendMessage();
             entry.session.close(mustDisconnect());

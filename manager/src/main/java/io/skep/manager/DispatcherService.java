@@ -5,7 +5,6 @@ import io.grpc.Status;
 import io.grpc.StatusRuntimeException;
 import io.grpc.stub.ServerCallStreamObserver;
 import io.grpc.stub.StreamObserver;
-import io.skep.control.CommandException;
 import io.skep.control.IdSource;
 import io.skep.store.ClusterState;
 import io.skep.store.Store;
@@ -22,6 +21,7 @@ import io.skep.wire.Task;
 import io.skep.wire.UpdateTaskStatusRequest;
 import io.skep.wire.UpdateTaskStatusRequest.TaskStatusUpdate;
 import io.skep.wire.UpdateTaskStatusResponse;
+import java.util.concurrent.CompletableFuture;
 
 /** The RPCs of the dispatcher (swarm-wire section 3). Deprecated ones and those for volumes answer UNIMPLEMENTED. */
 final class DispatcherService extends DispatcherGrpc.DispatcherImplBase {
@@ -32,53 +32,57 @@ final class DispatcherService extends DispatcherGrpc.DispatcherImplBase {
     private final CommandRouter router;
     private final IdSource ids;
 
-    DispatcherService(
-            String managerId,
-            Store store,
-            Dispatcher dispatcher,
-            StatusReports statuses,
-            CommandRouter router,
-            IdSource ids) {
-        this.managerId = managerId;
-        this.store = store;
+    DispatcherService(ManagerPorts ports, Dispatcher dispatcher, StatusReports statuses, CommandRouter router) {
+        this.managerId = ports.consensus().selfId();
+        this.store = ports.store();
         this.dispatcher = dispatcher;
         this.statuses = statuses;
         this.router = router;
-        this.ids = ids;
+        this.ids = ports.ids();
     }
 
     @Override
     public void session(SessionRequest request, StreamObserver<SessionMessage> response) {
-        ServerCallStreamObserver<SessionMessage> stream = (ServerCallStreamObserver<SessionMessage>) response;
-        // Only heartbeats that stay away end a session. With a handler, writing to a stream that is gone is no error.
-        stream.setOnCancelHandler(() -> {});
+        NodeSession.MessageStream stream =
+                new NodeSession.MessageStream((ServerCallStreamObserver<SessionMessage>) response);
         Caller caller = Caller.current();
+        Command register = Command.newBuilder()
+                .setRequestId(ids.nextId())
+                .setRegisterNode(RegisterNode.newBuilder()
+                        .setNodeId(caller.nodeId())
+                        .setDescription(request.getDescription())
+                        .setAddress(caller.address())
+                        .setManagerId(managerId)
+                        .setWithoutExecutor(SkepNodes.withoutExecutor()))
+                .build();
         try {
             dispatcher.admit(caller.nodeId(), request.getSessionId());
-            requireNode(caller.nodeId());
-            router.execute(Command.newBuilder()
-                    .setRequestId(ids.nextId())
-                    .setRegisterNode(RegisterNode.newBuilder()
-                            .setNodeId(caller.nodeId())
-                            .setDescription(request.getDescription())
-                            .setAddress(caller.address())
-                            .setManagerId(managerId)
-                            .setWithoutExecutor(SkepNodes.withoutExecutor()))
-                    .build());
-            dispatcher.open(caller.nodeId(), request.getSessionId()).open(stream);
-        } catch (CommandException e) {
-            response.onError(Statuses.refusal(e));
         } catch (StatusRuntimeException e) {
             response.onError(e);
+            return;
         }
+        var _ = requireNode(caller.nodeId())
+                .thenCompose(known -> router.execute(register))
+                .thenAccept(executed ->
+                        dispatcher.open(caller.nodeId(), request.getSessionId()).open(stream))
+                .whenComplete((opened, failure) -> {
+                    if (failure != null) {
+                        response.onError(Replies.status(failure));
+                    }
+                });
     }
 
-    private void requireNode(String nodeId) {
-        if (store.state().nodes().get(nodeId) == null && router.read().nodes().get(nodeId) == null) {
-            throw Status.UNKNOWN
-                    .withDescription("node " + nodeId + " is not known to the cluster")
-                    .asRuntimeException();
+    private CompletableFuture<Void> requireNode(String nodeId) {
+        if (store.state().nodes().get(nodeId) != null) {
+            return CompletableFuture.completedFuture(null);
         }
+        return router.read().thenAccept(state -> {
+            if (state.nodes().get(nodeId) == null) {
+                throw Status.UNKNOWN
+                        .withDescription("node " + nodeId + " is not known to the cluster")
+                        .asRuntimeException();
+            }
+        });
     }
 
     @Override
@@ -124,9 +128,10 @@ final class DispatcherService extends DispatcherGrpc.DispatcherImplBase {
                             .asRuntimeException();
                 }
             }
-            statuses.add(session, request.getUpdatesList());
-            response.onNext(UpdateTaskStatusResponse.getDefaultInstance());
-            response.onCompleted();
+            Replies.send(
+                    statuses.add(session, request.getUpdatesList()),
+                    response,
+                    taken -> UpdateTaskStatusResponse.getDefaultInstance());
         } catch (StatusRuntimeException e) {
             response.onError(e);
         }

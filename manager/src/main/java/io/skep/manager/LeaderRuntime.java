@@ -1,6 +1,7 @@
 package io.skep.manager;
 
 import com.google.protobuf.Timestamp;
+import io.grpc.Deadline;
 import io.skep.control.CommandException;
 import io.skep.control.CommandException.Code;
 import io.skep.control.ControlLoop;
@@ -29,19 +30,21 @@ import java.time.InstantSource;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.HashSet;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
+import java.util.concurrent.RejectedExecutionException;
+import java.util.concurrent.ScheduledExecutorService;
+import java.util.concurrent.ScheduledFuture;
 import java.util.concurrent.TimeUnit;
-import java.util.concurrent.locks.Condition;
-import java.util.concurrent.locks.ReentrantLock;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * The one thread that decides while this manager leads.
+ * What decides while this manager leads: one round after the other, never two at once.
  *
  * <p>Each step takes the commands that arrived since the last one, runs the {@link ControlLoop} on the newest state it
  * decided itself (the head, which runs ahead of what is committed), and proposes the transaction. It does not wait for
@@ -54,8 +57,14 @@ import org.slf4j.LoggerFactory;
  * whether their command had an effect; they send it again under the same request id. The next reign begins from the
  * committed state, and only after every proposal of the former one has an outcome.
  *
- * <p>Threads: everything but the fields under {@link #lock} belongs to the control thread. At most
- * {@value #COMMANDS_MAX} commands wait; further callers wait until there is room, or are told to come again.
+ * <p>A round runs on the control executor, which is serial, when there is a reason to: commands, an outcome that makes
+ * room, another leadership, a role to change, or the time that the loop asked to be woken at. It never waits; what it
+ * waits for asks for the next round. The reign belongs to the rounds; the fields under the lock are for everyone, and
+ * the lock is not held while the loop runs. At most {@value #COMMANDS_MAX} commands wait; what comes beyond must come
+ * again.
+ *
+ * <p>The time of a reign does not depend on a clock that is set back: it follows the clock forwards, and otherwise
+ * grows as the ticker does, so a delay that runs never takes longer than it should.
  */
 final class LeaderRuntime implements AutoCloseable {
     private static final Logger LOG = LoggerFactory.getLogger(LeaderRuntime.class);
@@ -64,13 +73,12 @@ final class LeaderRuntime implements AutoCloseable {
     private static final int PROPOSALS_MAX = 8;
     private static final Duration RETRY = Duration.ofSeconds(1);
 
-    /**
-     * What a command led to.
-     *
-     * @param result what the caller gets
-     * @param version version of the state that holds the effect
-     */
-    record Executed(CommandResult result, long version) {}
+    /** So many commands wait already that this one must come again. */
+    static final class BusyException extends RuntimeException {
+        BusyException() {
+            super(COMMANDS_MAX + " commands wait for the leader already");
+        }
+    }
 
     private record Pending(Command command, CompletableFuture<Executed> answer) {}
 
@@ -87,23 +95,47 @@ final class LeaderRuntime implements AutoCloseable {
         }
     }
 
+    /** What a round has to do. */
+    private static final class Agenda {
+        final long term;
+        final List<Pending> commands = new ArrayList<>();
+        final List<Pending> refused = new ArrayList<>();
+        final Set<String> roles = new LinkedHashSet<>();
+        boolean everyRole;
+        boolean decides;
+
+        Agenda(long term) {
+            this.term = term;
+        }
+    }
+
     private static final class Reign {
         final long term;
         final ControlLoop loop;
         ClusterState head;
         Instant last;
+        long lastNanos;
 
+        /** When the loop wants to be stepped again, in the time of the ticker, or null. */
         @Nullable
-        Instant nextWake;
+        Long wakeNanos;
 
         CompletableFuture<Void> committed = CompletableFuture.completedFuture(null);
 
-        Reign(long term, ControlLoop loop, ClusterState head, Instant now) {
+        Reign(long term, ControlLoop loop, ClusterState head, Instant now, long nowNanos) {
             this.term = term;
             this.loop = loop;
             this.head = head;
             this.last = now;
-            this.nextWake = now;
+            this.lastNanos = nowNanos;
+            this.wakeNanos = nowNanos;
+        }
+
+        Instant now(Instant clock, long nowNanos) {
+            Instant grown = last.plusNanos(nowNanos - lastNanos);
+            last = clock.isAfter(grown) ? clock : grown;
+            lastNanos = nowNanos;
+            return last;
         }
     }
 
@@ -111,43 +143,45 @@ final class LeaderRuntime implements AutoCloseable {
     private final Store store;
     private final IdSource ids;
     private final InstantSource clock;
-    private final Thread thread;
+    private final Deadline.Ticker ticker;
+    private final ScheduledExecutorService control;
 
-    private final ReentrantLock lock = new ReentrantLock();
-    private final Condition work = lock.newCondition();
-    private final Condition room = lock.newCondition();
+    private final Object lock = new Object();
     private final ArrayDeque<Pending> waiting = new ArrayDeque<>();
-    private final Set<String> roleChanges = new HashSet<>();
+    private final Set<String> roleChanges = new LinkedHashSet<>();
     private final Set<String> removals = new HashSet<>();
-    private @Nullable Instant roleRetry;
+    private @Nullable Long roleRetryNanos;
     private Leadership leadership;
     private int proposals;
     private boolean failed;
     private boolean closed;
 
+    /** Whether a round is about to run. */
+    private boolean queued;
+
+    private @Nullable ScheduledFuture<?> alarm;
+    private long alarmNanos;
+
+    // Of the rounds.
     private @Nullable Reign reign;
+    private long calmUntilNanos;
 
-    LeaderRuntime(Consensus consensus, Store store, IdSource ids, InstantSource clock) {
-        this.consensus = consensus;
-        this.store = store;
-        this.ids = ids;
-        this.clock = clock;
+    LeaderRuntime(ManagerPorts ports) {
+        this.consensus = ports.consensus();
+        this.store = ports.store();
+        this.ids = ports.ids();
+        this.clock = ports.clock();
+        this.ticker = ports.ticker();
+        this.control = ports.control();
         this.leadership = consensus.leadership();
-        this.thread = Thread.ofPlatform().name("skep-control").daemon().unstarted(this::run);
-    }
-
-    void start() {
-        thread.start();
+        this.calmUntilNanos = ticker.nanoTime();
     }
 
     /** Takes note of who leads. Called by the consensus. */
     void leadershipChanged(Leadership next) {
-        lock.lock();
-        try {
+        synchronized (lock) {
             leadership = next;
-            work.signal();
-        } finally {
-            lock.unlock();
+            wake();
         }
     }
 
@@ -157,17 +191,14 @@ final class LeaderRuntime implements AutoCloseable {
         for (Event<?> event : commit.events()) {
             Event<Node> changed = event.as(Kind.NODE);
             if (changed != null && changed.after() != null && roleDiffers(changed.after())) {
-                found = found == null ? new HashSet<>() : found;
+                found = found == null ? new LinkedHashSet<>() : found;
                 found.add(changed.id());
             }
         }
         if (found != null) {
-            lock.lock();
-            try {
+            synchronized (lock) {
                 roleChanges.addAll(found);
-                work.signal();
-            } finally {
-                lock.unlock();
+                wake();
             }
         }
     }
@@ -186,40 +217,24 @@ final class LeaderRuntime implements AutoCloseable {
         if (command.hasChangeManager()) {
             return changeManager(command.getChangeManager());
         }
-        CompletableFuture<Executed> answer = new CompletableFuture<>();
-        try {
-            if (command.hasUpdateNode()) {
-                refuseLossOfQuorum(command.getUpdateNode());
+        if (command.hasUpdateNode()) {
+            CommandException refusal = lossOfQuorum(command.getUpdateNode());
+            if (refusal != null) {
+                return CompletableFuture.failedFuture(refusal);
             }
-            enqueue(new Pending(command, answer));
-        } catch (InterruptedException e) {
-            Thread.currentThread().interrupt();
-            answer.completeExceptionally(e);
-        } catch (RuntimeException e) {
-            answer.completeExceptionally(e);
         }
-        return answer;
-    }
-
-    private void enqueue(Pending pending) throws InterruptedException {
-        lock.lock();
-        try {
-            long left = TimeUnit.SECONDS.toNanos(5);
-            while (waiting.size() >= COMMANDS_MAX && !closed && left > 0) {
-                left = room.awaitNanos(left);
-            }
+        CompletableFuture<Executed> answer = new CompletableFuture<>();
+        synchronized (lock) {
             if (closed) {
-                throw notLeader();
+                return CompletableFuture.failedFuture(notLeader());
             }
             if (waiting.size() >= COMMANDS_MAX) {
-                throw new CommandException(
-                        Code.RESOURCE_EXHAUSTED, "the leader is busy: " + COMMANDS_MAX + " requests wait already");
+                return CompletableFuture.failedFuture(new BusyException());
             }
-            waiting.add(pending);
-            work.signal();
-        } finally {
-            lock.unlock();
+            waiting.add(new Pending(command, answer));
+            wake();
         }
+        return answer;
     }
 
     private CompletableFuture<Executed> changeManager(ChangeManager change) {
@@ -253,13 +268,15 @@ final class LeaderRuntime implements AutoCloseable {
         });
     }
 
-    /** Refuses a demotion after which those managers that are there would be no majority (swarm-wire 8.5). */
-    private void refuseLossOfQuorum(UpdateNodeRequest request) {
+    /**
+     * Returns why a demotion is refused after which the managers that are there would be no majority (swarm-wire 8.5).
+     */
+    private @Nullable CommandException lossOfQuorum(UpdateNodeRequest request) {
         Node node = store.state().nodes().get(request.getNodeId());
         if (node == null
                 || node.getRole() != NodeRole.MANAGER
                 || request.getSpec().getDesiredRole() != NodeRole.WORKER) {
-            return;
+            return null;
         }
         List<Member> members = consensus.members();
         long others = 0;
@@ -275,129 +292,154 @@ final class LeaderRuntime implements AutoCloseable {
         }
         // The last manager is refused by the command itself, with a text of its own.
         if (member && others > 0 && reachable < others / 2 + 1) {
-            throw new CommandException(
+            return new CommandException(
                     Code.FAILED_PRECONDITION,
                     "can't remove member from the raft: this would result in a loss of quorum");
         }
+        return null;
     }
 
-    private void run() {
+    /** Asks for a round. Called under the lock. */
+    private void wake() {
+        if (queued || closed) {
+            return;
+        }
         try {
-            while (true) {
-                List<Pending> commands = new ArrayList<>();
-                Set<String> roles = new HashSet<>();
-                boolean everyRole = false;
-                Leadership now;
-                lock.lock();
-                try {
-                    awaitWork();
-                    if (closed) {
-                        return;
-                    }
-                    now = leadership;
-                    if (endsReign(now)) {
-                        reign = null;
-                    }
-                    if (reign == null && (!now.ready() || proposals > 0)) {
-                        // Nobody here can answer these: the callers go to whoever leads.
-                        refuseWaiting();
-                        continue;
-                    }
-                    failed = false;
-                    while (!waiting.isEmpty() && commands.size() < COMMANDS_PER_STEP_MAX) {
-                        commands.add(waiting.remove());
-                    }
-                    room.signalAll();
-                    roles.addAll(roleChanges);
-                    roleChanges.clear();
-                    if (roleRetry != null && !roleRetry.isAfter(clock.instant())) {
-                        roleRetry = null;
-                        everyRole = true;
-                    }
-                } finally {
-                    lock.unlock();
-                }
-                if (reign == null) {
-                    reign = begin(now.term());
-                    everyRole = true;
-                }
-                if (everyRole) {
-                    rolesOf(reign.head, roles);
-                }
-                advance(reign, commands, roles);
-            }
-        } catch (InterruptedException e) {
-            LOG.debug("the control thread was interrupted");
-        } finally {
-            lock.lock();
-            try {
-                closed = true;
-                refuseWaiting();
-                room.signalAll();
-            } finally {
-                lock.unlock();
-            }
+            control.execute(this::round);
+            queued = true;
+        } catch (RejectedExecutionException e) {
+            LOG.debug("stopping: nothing is decided any more");
         }
     }
 
-    private boolean endsReign(Leadership now) {
-        return reign != null && (failed || !now.ready() || now.term() != reign.term);
-    }
-
-    private void refuseWaiting() {
-        for (Pending pending : waiting) {
-            pending.answer().completeExceptionally(notLeader());
+    private void alarm() {
+        synchronized (lock) {
+            alarm = null;
+            wake();
         }
-        waiting.clear();
-        room.signalAll();
     }
 
-    /** Returns when there is something to do. Called, and returns, under the lock. */
-    private void awaitWork() throws InterruptedException {
-        while (!closed) {
-            Reign current = reign;
-            if (current == null) {
-                if (!waiting.isEmpty() || (leadership.ready() && proposals == 0)) {
-                    return;
-                }
-                work.await();
-                continue;
-            }
-            if (endsReign(leadership)) {
+    private void round() {
+        long nowNanos = ticker.nanoTime();
+        Agenda agenda;
+        synchronized (lock) {
+            queued = false;
+            agenda = agenda(nowNanos);
+        }
+        agenda.refused.forEach(pending -> pending.answer().completeExceptionally(notLeader()));
+        if (!agenda.decides) {
+            return;
+        }
+        Reign current = reign;
+        if (current == null) {
+            current = begin(agenda.term, nowNanos);
+            reign = current;
+            agenda.everyRole = true;
+        }
+        if (agenda.everyRole) {
+            rolesOf(current.head, agenda.roles);
+        }
+        boolean due = current.wakeNanos != null && current.wakeNanos - nowNanos <= 0;
+        if (due || !agenda.commands.isEmpty() || !agenda.roles.isEmpty()) {
+            advance(current, agenda.commands, agenda.roles, nowNanos);
+        }
+        synchronized (lock) {
+            rest();
+        }
+    }
+
+    /** Takes what a round has to do. Called under the lock. */
+    private Agenda agenda(long nowNanos) {
+        Agenda agenda = new Agenda(leadership.term());
+        Reign current = reign;
+        if (current != null && (failed || !leadership.ready() || leadership.term() != current.term)) {
+            current = null;
+            reign = null;
+        }
+        if (closed) {
+            return agenda;
+        }
+        if (current == null && (!leadership.ready() || proposals > 0)) {
+            // Nobody here can answer these: the callers go to whoever leads.
+            agenda.refused.addAll(waiting);
+            waiting.clear();
+            return agenda;
+        }
+        if (current == null && calmUntilNanos - nowNanos > 0) {
+            alarmAt(calmUntilNanos);
+            return agenda;
+        }
+        if (proposals >= PROPOSALS_MAX) {
+            return agenda;
+        }
+        agenda.decides = true;
+        failed = false;
+        while (!waiting.isEmpty() && agenda.commands.size() < COMMANDS_PER_STEP_MAX) {
+            agenda.commands.add(waiting.remove());
+        }
+        agenda.roles.addAll(roleChanges);
+        roleChanges.clear();
+        if (roleRetryNanos != null && roleRetryNanos - nowNanos <= 0) {
+            roleRetryNanos = null;
+            agenda.everyRole = true;
+        }
+        return agenda;
+    }
+
+    /** Asks for the next round, now or when it is due. Called under the lock at the end of a round. */
+    private void rest() {
+        Reign current = reign;
+        if (closed) {
+            return;
+        }
+        if (current == null) {
+            // The outcome of the last proposal, or another leadership, asks for a round as well.
+            alarmAt(calmUntilNanos);
+            return;
+        }
+        if (proposals >= PROPOSALS_MAX) {
+            return;
+        }
+        if (!waiting.isEmpty() || !roleChanges.isEmpty()) {
+            wake();
+            return;
+        }
+        Long wake = earlier(current.wakeNanos, roleRetryNanos);
+        if (wake != null) {
+            alarmAt(wake);
+        }
+    }
+
+    /** Asks for a round at that time; one that is asked for earlier serves as well, as it comes here again. */
+    private void alarmAt(long nanos) {
+        long delay = nanos - ticker.nanoTime();
+        if (delay <= 0) {
+            wake();
+            return;
+        }
+        if (alarm != null) {
+            if (alarmNanos - nanos <= 0) {
                 return;
             }
-            if (proposals >= PROPOSALS_MAX) {
-                work.await();
-                continue;
-            }
-            if (!waiting.isEmpty() || !roleChanges.isEmpty()) {
-                return;
-            }
-            Instant wake = earlier(current.nextWake, roleRetry);
-            if (wake == null) {
-                work.await();
-            } else {
-                long nanos = Duration.between(clock.instant(), wake).toNanos();
-                if (nanos <= 0 || work.awaitNanos(nanos) <= 0) {
-                    return;
-                }
-            }
+            alarm.cancel(false);
+        }
+        try {
+            alarm = control.schedule(this::alarm, delay, TimeUnit.NANOSECONDS);
+            alarmNanos = nanos;
+        } catch (RejectedExecutionException e) {
+            LOG.debug("stopping: nothing is decided any more");
         }
     }
 
-    private Reign begin(long term) {
+    private Reign begin(long term, long nowNanos) {
         ClusterState state = store.state();
         Instant now = clock.instant();
         LOG.info("leading in term {} from version {}", term, state.version());
-        return new Reign(term, new ControlLoop(state, now, ids), state, now);
+        return new Reign(term, new ControlLoop(state, now, ids), state, now, nowNanos);
     }
 
-    private void advance(Reign current, List<Pending> commands, Set<String> roles) {
-        Instant now = clock.instant();
-        if (now.isBefore(current.last)) {
-            now = current.last;
-        }
-        current.last = now;
+    private void advance(Reign current, List<Pending> commands, Set<String> roles, long nowNanos) {
+        Instant now = current.now(clock.instant(), nowNanos);
         try {
             step(current, commands, roles, now);
         } catch (RuntimeException e) {
@@ -406,27 +448,9 @@ final class LeaderRuntime implements AutoCloseable {
             LOG.error("a step of the control loop failed; it begins anew from the committed state", e);
             CommandException refusal = new CommandException(Code.UNKNOWN, "the leader failed to run the request: " + e);
             commands.forEach(pending -> pending.answer().completeExceptionally(refusal));
-            lock.lock();
-            try {
-                failed = true;
-                reign = null;
-                awaitCalm();
-            } finally {
-                lock.unlock();
-            }
-        }
-    }
-
-    /** Keeps a loop that fails at once from failing at full speed. */
-    private void awaitCalm() {
-        try {
-            long left = RETRY.toNanos();
-            while (left > 0 && !closed) {
-                left = work.awaitNanos(left);
-            }
-        } catch (InterruptedException e) {
-            Thread.currentThread().interrupt();
-            closed = true;
+            reign = null;
+            // Keeps a loop that fails at once from failing at full speed.
+            calmUntilNanos = nowNanos + RETRY.toNanos();
         }
     }
 
@@ -436,7 +460,11 @@ final class LeaderRuntime implements AutoCloseable {
         List<Command> asked = new ArrayList<>(commands.size());
         commands.forEach(pending -> asked.add(pending.command()));
         ControlLoop.Step step = current.loop.step(transaction, now, asked);
-        current.nextWake = step.nextWake();
+        Instant nextWake = step.nextWake();
+        current.wakeNanos = nextWake == null
+                ? null
+                : Long.valueOf(
+                        current.lastNanos + Duration.between(now, nextWake).toNanos());
         long baseVersion = current.head.version();
         if (!transaction.isEmpty()) {
             current.head = transaction.commit();
@@ -460,21 +488,15 @@ final class LeaderRuntime implements AutoCloseable {
                 .setAt(Timestamp.newBuilder().setSeconds(now.getEpochSecond()).setNanos(now.getNano()))
                 .addTransactions(transaction.toLog())
                 .build();
-        lock.lock();
-        try {
+        synchronized (lock) {
             proposals++;
-        } finally {
-            lock.unlock();
         }
         CompletableFuture<Long> proposed = consensus.propose(current.term, entry.toByteString());
         current.committed = proposed.handle((index, failure) -> {
-            lock.lock();
-            try {
+            synchronized (lock) {
                 proposals--;
                 failed |= failure != null;
-                work.signal();
-            } finally {
-                lock.unlock();
+                wake();
             }
             finish(answers, failure);
             if (failure != null) {
@@ -566,18 +588,14 @@ final class LeaderRuntime implements AutoCloseable {
             transaction.put(Kind.NODE, node.toBuilder().setRole(NodeRole.WORKER).build());
             return;
         }
-        lock.lock();
-        try {
+        synchronized (lock) {
             if (!removals.add(nodeId)) {
                 return;
             }
-        } finally {
-            lock.unlock();
         }
         // The leader that is demoted hands over; the next leader takes it out.
         var _ = consensus.removeMember(nodeId).whenComplete((done, failure) -> {
-            lock.lock();
-            try {
+            synchronized (lock) {
                 removals.remove(nodeId);
                 if (failure == null) {
                     roleChanges.add(nodeId);
@@ -586,41 +604,36 @@ final class LeaderRuntime implements AutoCloseable {
                             "manager {} is to be a worker, but cannot be taken out yet: {}",
                             nodeId,
                             failure.toString());
-                    roleRetry = clock.instant().plus(RETRY);
+                    roleRetryNanos = ticker.nanoTime() + RETRY.toNanos();
                 }
-                work.signal();
-            } finally {
-                lock.unlock();
+                wake();
             }
         });
     }
 
-    private static @Nullable Instant earlier(@Nullable Instant a, @Nullable Instant b) {
+    private static @Nullable Long earlier(@Nullable Long a, @Nullable Long b) {
         if (a == null || b == null) {
             return a == null ? b : a;
         }
-        return a.isBefore(b) ? a : b;
+        return a - b <= 0 ? a : b;
     }
 
     private static NotLeaderException notLeader() {
         return new NotLeaderException("this manager does not lead");
     }
 
-    /** Ends the thread; commands that wait are sent elsewhere by their callers. */
+    /** Decides nothing more; commands that wait are sent elsewhere by their callers. */
     @Override
     public void close() {
-        lock.lock();
-        try {
+        List<Pending> refused;
+        synchronized (lock) {
             closed = true;
-            work.signalAll();
-            room.signalAll();
-        } finally {
-            lock.unlock();
+            refused = new ArrayList<>(waiting);
+            waiting.clear();
+            if (alarm != null) {
+                alarm.cancel(false);
+            }
         }
-        try {
-            thread.join();
-        } catch (InterruptedException e) {
-            Thread.currentThread().interrupt();
-        }
+        refused.forEach(pending -> pending.answer().completeExceptionally(notLeader()));
     }
 }

@@ -8,14 +8,15 @@ import io.grpc.ServerCall;
 import io.grpc.ServerCallHandler;
 import io.grpc.ServerInterceptor;
 import io.grpc.Status;
+import io.grpc.StatusRuntimeException;
 import io.grpc.stub.MetadataUtils;
 import io.grpc.stub.StreamObserver;
 import io.skep.control.CommandException;
-import io.skep.manager.LeaderRuntime.Executed;
+import io.skep.wire.Command;
 import io.skep.wire.ExecuteRequest;
 import io.skep.wire.ExecuteResponse;
 import io.skep.wire.LeaderGrpc;
-import java.util.concurrent.ExecutionException;
+import java.util.concurrent.Executor;
 
 /**
  * Takes commands from other managers. One that came from a manager goes no further when this one does not lead: the
@@ -24,8 +25,6 @@ import java.util.concurrent.ExecutionException;
 final class LeaderService extends LeaderGrpc.LeaderImplBase {
     private static final Metadata.Key<String> FORWARDED_KEY =
             Metadata.Key.of("skep-forwarded", Metadata.ASCII_STRING_MARSHALLER);
-    private static final Metadata.Key<String> NOT_LEADER =
-            Metadata.Key.of("skep-not-leader", Metadata.ASCII_STRING_MARSHALLER);
     private static final Context.Key<Boolean> IS_FORWARDED = Context.key("skep-forwarded");
 
     /** Marks the calls that a manager makes to the one that it takes for the leader. */
@@ -43,10 +42,12 @@ final class LeaderService extends LeaderGrpc.LeaderImplBase {
 
     private final LeaderRuntime runtime;
     private final CommandRouter router;
+    private final Executor executor;
 
-    LeaderService(LeaderRuntime runtime, CommandRouter router) {
+    LeaderService(LeaderRuntime runtime, CommandRouter router, Executor executor) {
         this.runtime = runtime;
         this.router = router;
+        this.executor = executor;
     }
 
     private static Metadata forwardedHeaders() {
@@ -57,32 +58,30 @@ final class LeaderService extends LeaderGrpc.LeaderImplBase {
 
     @Override
     public void execute(ExecuteRequest request, StreamObserver<ExecuteResponse> response) {
-        try {
-            Executed executed = Boolean.TRUE.equals(IS_FORWARDED.get())
-                    ? runtime.submit(request.getCommand()).get()
-                    : router.execute(request.getCommand());
-            response.onNext(ExecuteResponse.newBuilder()
-                    .setResult(executed.result())
-                    .setVersion(executed.version())
-                    .build());
-            response.onCompleted();
-        } catch (CommandException e) {
-            response.onError(Statuses.answer(e));
-        } catch (ExecutionException e) {
-            if (e.getCause() instanceof CommandException refusal) {
-                response.onError(Statuses.answer(refusal));
-                return;
-            }
-            Metadata trailers = new Metadata();
-            trailers.put(NOT_LEADER, "1");
-            response.onError(Status.FAILED_PRECONDITION
-                    .withDescription(String.valueOf(e.getCause()))
-                    .asRuntimeException(trailers));
-        } catch (InterruptedException e) {
-            Thread.currentThread().interrupt();
-            response.onError(Status.UNAVAILABLE
-                    .withDescription("this manager is stopping")
-                    .asRuntimeException());
+        boolean forwarded = Boolean.TRUE.equals(IS_FORWARDED.get());
+        Command command = request.getCommand();
+        Replies.expectCancellation(response);
+        var _ = (forwarded ? runtime.submit(command) : router.execute(command))
+                .whenCompleteAsync(
+                        (executed, failure) -> {
+                            if (failure == null) {
+                                response.onNext(ExecuteResponse.newBuilder()
+                                        .setResult(executed.result())
+                                        .setVersion(executed.version())
+                                        .build());
+                                response.onCompleted();
+                            } else {
+                                response.onError(answer(CommandRouter.cause(failure)));
+                            }
+                        },
+                        executor);
+    }
+
+    private static StatusRuntimeException answer(Throwable failure) {
+        if (failure instanceof CommandException refusal) {
+            return Statuses.answer(refusal);
         }
+        // No answer: the sender looks for the next leader.
+        return Status.FAILED_PRECONDITION.withDescription(failure.toString()).asRuntimeException();
     }
 }

@@ -1,7 +1,7 @@
 package io.skep.manager;
 
+import io.grpc.Channel;
 import io.grpc.Context;
-import io.grpc.ManagedChannel;
 import io.grpc.stub.StreamObserver;
 import io.skep.store.ClusterState;
 import io.skep.store.Consensus.Member;
@@ -74,7 +74,7 @@ final class LogReader implements AutoCloseable {
         for (Member other : others) {
             Remote remote = reader.new Remote();
             try {
-                ManagedChannel channel = peers.to(other.nodeId(), other.address());
+                Channel channel = peers.to(other.nodeId(), other.address());
                 reader.calls.run(() -> LogRelayGrpc.newStub(channel)
                         .collect(
                                 CollectLogsRequest.newBuilder()

@@ -1,7 +1,6 @@
 package io.skep.manager;
 
 import io.grpc.stub.StreamObserver;
-import io.skep.control.CommandException;
 import io.skep.control.IdSource;
 import io.skep.wire.AttachNetwork;
 import io.skep.wire.AttachNetworkRequest;
@@ -24,36 +23,28 @@ final class NetworkAttachmentService extends ResourceAllocatorGrpc.ResourceAlloc
 
     @Override
     public void attachNetwork(AttachNetworkRequest request, StreamObserver<AttachNetworkResponse> response) {
-        try {
-            String taskId = router.execute(Command.newBuilder()
-                            .setRequestId(ids.nextId())
-                            .setAttachNetwork(AttachNetwork.newBuilder()
-                                    .setNodeId(Caller.current().nodeId())
-                                    .setRequest(request))
-                            .build())
-                    .result()
-                    .getId();
-            response.onNext(
-                    AttachNetworkResponse.newBuilder().setAttachmentId(taskId).build());
-            response.onCompleted();
-        } catch (CommandException e) {
-            response.onError(Statuses.refusal(e));
-        }
+        Command command = Command.newBuilder()
+                .setRequestId(ids.nextId())
+                .setAttachNetwork(AttachNetwork.newBuilder()
+                        .setNodeId(Caller.current().nodeId())
+                        .setRequest(request))
+                .build();
+        Replies.send(
+                router.execute(command),
+                response,
+                executed -> AttachNetworkResponse.newBuilder()
+                        .setAttachmentId(executed.result().getId())
+                        .build());
     }
 
     @Override
     public void detachNetwork(DetachNetworkRequest request, StreamObserver<DetachNetworkResponse> response) {
-        try {
-            router.execute(Command.newBuilder()
-                    .setRequestId(ids.nextId())
-                    .setDetachNetwork(DetachNetwork.newBuilder()
-                            .setNodeId(Caller.current().nodeId())
-                            .setRequest(request))
-                    .build());
-            response.onNext(DetachNetworkResponse.getDefaultInstance());
-            response.onCompleted();
-        } catch (CommandException e) {
-            response.onError(Statuses.refusal(e));
-        }
+        Command command = Command.newBuilder()
+                .setRequestId(ids.nextId())
+                .setDetachNetwork(DetachNetwork.newBuilder()
+                        .setNodeId(Caller.current().nodeId())
+                        .setRequest(request))
+                .build();
+        Replies.send(router.execute(command), response, executed -> DetachNetworkResponse.getDefaultInstance());
     }
 }

@@ -3,7 +3,6 @@ package io.skep.manager;
 import io.grpc.Status;
 import io.grpc.stub.ServerCallStreamObserver;
 import io.grpc.stub.StreamObserver;
-import io.skep.control.CommandException;
 import io.skep.control.IdSource;
 import io.skep.store.ClusterState;
 import io.skep.wire.Command;
@@ -55,23 +54,20 @@ final class NodeCertificateService extends NodeCAGrpc.NodeCAImplBase {
         } else {
             asked.setToken(request.getToken()).setNewNodeId(ids.nextId());
         }
-        try {
-            CommandResult result = router.execute(Command.newBuilder()
-                            .setRequestId(ids.nextId())
-                            .setRequestCertificate(asked)
-                            .build())
-                    .result();
+        Command command = Command.newBuilder()
+                .setRequestId(ids.nextId())
+                .setRequestCertificate(asked)
+                .build();
+        Replies.send(router.execute(command), response, executed -> {
+            CommandResult result = executed.result();
             String nodeId = result.hasNode() ? result.getNode().getId() : result.getId();
             Node node = state.get().nodes().get(nodeId);
-            response.onNext(IssueNodeCertificateResponse.newBuilder()
+            return IssueNodeCertificateResponse.newBuilder()
                     .setNodeId(nodeId)
                     .setNodeMembership(
                             (node == null ? result.getNode() : node).getSpec().getMembership())
-                    .build());
-            response.onCompleted();
-        } catch (CommandException e) {
-            response.onError(Statuses.refusal(e));
-        }
+                    .build();
+        });
     }
 
     /** Answers at once when the state is final, and otherwise when it becomes so; the caller ends the wait. */
@@ -83,15 +79,6 @@ final class NodeCertificateService extends NodeCAGrpc.NodeCAImplBase {
                     .withDescription("the node whose certificate is asked for is not named")
                     .asRuntimeException());
             return;
-        }
-        if (state.get().nodes().get(request.getNodeId()) == null) {
-            try {
-                // The request may have gone to another manager, which is ahead of this one.
-                router.read();
-            } catch (CommandException e) {
-                response.onError(Statuses.refusal(e));
-                return;
-            }
         }
         NodeWatch.Waiter waiter = nodes.waiter(request.getNodeId(), node -> {
             if (node == null) {
@@ -111,7 +98,18 @@ final class NodeCertificateService extends NodeCAGrpc.NodeCAImplBase {
             return true;
         });
         ((ServerCallStreamObserver<NodeCertificateStatusResponse>) response).setOnCancelHandler(waiter::close);
-        waiter.start();
+        if (state.get().nodes().get(request.getNodeId()) != null) {
+            waiter.start();
+            return;
+        }
+        // The request may have gone to another manager, which is ahead of this one.
+        var _ = router.read().whenComplete((read, failure) -> {
+            if (failure == null) {
+                waiter.start();
+            } else {
+                response.onError(Replies.status(failure));
+            }
+        });
     }
 
     private static boolean isFinal(IssuanceStatus.State state) {

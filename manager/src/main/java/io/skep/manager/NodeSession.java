@@ -4,7 +4,6 @@ import io.grpc.Status;
 import io.grpc.stub.ServerCallStreamObserver;
 import io.skep.store.ClusterState;
 import io.skep.store.Commit;
-import io.skep.store.Store;
 import io.skep.wire.AssignmentChange;
 import io.skep.wire.AssignmentsMessage;
 import io.skep.wire.Cluster;
@@ -12,11 +11,9 @@ import io.skep.wire.Node;
 import io.skep.wire.SessionMessage;
 import io.skep.wire.WeightedPeer;
 import java.time.Duration;
-import java.util.HashSet;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Set;
-import java.util.concurrent.Executor;
-import java.util.concurrent.ScheduledExecutorService;
 import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 
@@ -32,30 +29,20 @@ final class NodeSession {
 
     private final String nodeId;
     private final String id;
-    private final Store store;
     private final Supplier<List<WeightedPeer>> managers;
-    private final Executor executor;
-    private final ScheduledExecutorService timer;
+    private final ManagerPorts ports;
     private final Pump messages;
 
     private volatile long deadlineNanos;
     private volatile @Nullable MessageStream stream;
     private volatile @Nullable AssignmentStream assignments;
 
-    NodeSession(
-            String nodeId,
-            String id,
-            Store store,
-            Supplier<List<WeightedPeer>> managers,
-            Executor executor,
-            ScheduledExecutorService timer) {
+    NodeSession(String nodeId, String id, Supplier<List<WeightedPeer>> managers, ManagerPorts ports) {
         this.nodeId = nodeId;
         this.id = id;
-        this.store = store;
         this.managers = managers;
-        this.executor = executor;
-        this.timer = timer;
-        this.messages = new Pump(executor, timer, Duration.ZERO, this::sendMessage);
+        this.ports = ports;
+        this.messages = new Pump(ports, Duration.ZERO, this::sendMessage);
     }
 
     String nodeId() {
@@ -66,7 +53,7 @@ final class NodeSession {
         return id;
     }
 
-    /** Returns until when the session lives, in the time of {@link System#nanoTime()}. */
+    /** Returns until when the session lives, in the time of the ticker. */
     long deadlineNanos() {
         return deadlineNanos;
     }
@@ -76,13 +63,13 @@ final class NodeSession {
     }
 
     /** Takes the stream of session messages and sends the first one; a former stream ends. */
-    void open(ServerCallStreamObserver<SessionMessage> observer) {
+    void open(MessageStream next) {
         MessageStream former = stream;
-        stream = new MessageStream(observer);
+        stream = next;
         if (former != null) {
             end(former.observer, Status.ABORTED.withDescription("the node opened its session anew"));
         }
-        observer.setOnReadyHandler(messages::wake);
+        next.whenReady = messages::wake;
         messages.wake();
     }
 
@@ -140,7 +127,7 @@ final class NodeSession {
         if (current == null || current.observer.isCancelled() || !current.observer.isReady()) {
             return;
         }
-        ClusterState state = store.state();
+        ClusterState state = ports.store().state();
         Node node = state.nodes().get(nodeId);
         Cluster cluster = state.cluster();
         if (node == null || cluster == null) {
@@ -170,12 +157,18 @@ final class NodeSession {
     }
 
     /** One stream of session messages, and the last one that went out on it. */
-    private static final class MessageStream {
+    static final class MessageStream {
         private final ServerCallStreamObserver<SessionMessage> observer;
+        private volatile Runnable whenReady = () -> {};
         private @Nullable SessionMessage last;
 
+        /** Must be made before the method of the service returns. */
         MessageStream(ServerCallStreamObserver<SessionMessage> observer) {
             this.observer = observer;
+            observer.setOnReadyHandler(() -> whenReady.run());
+            // Only heartbeats that stay away end a session. With a handler, writing to a stream that is gone is no
+            // error.
+            observer.setOnCancelHandler(() -> {});
         }
     }
 
@@ -183,8 +176,8 @@ final class NodeSession {
     private final class AssignmentStream {
         private final ServerCallStreamObserver<AssignmentsMessage> observer;
         private final AssignmentSet set = new AssignmentSet(nodeId);
-        private final Pump pump = new Pump(executor, timer, BATCH, this::send);
-        private Set<String> touched = new HashSet<>();
+        private final Pump pump = new Pump(ports, BATCH, this::send);
+        private Set<String> touched = new LinkedHashSet<>();
         private long sent;
 
         AssignmentStream(ServerCallStreamObserver<AssignmentsMessage> observer) {
@@ -211,10 +204,10 @@ final class NodeSession {
             Set<String> ids;
             synchronized (this) {
                 ids = touched;
-                touched = new HashSet<>();
+                touched = new LinkedHashSet<>();
             }
             // Read after the marks were taken: whatever marks from here on is sent again, and nothing is missed.
-            ClusterState state = store.state();
+            ClusterState state = ports.store().state();
             List<AssignmentChange> changes = sent == 0 ? set.complete(state) : set.changes(state, ids);
             if (sent > 0 && changes.isEmpty()) {
                 return;

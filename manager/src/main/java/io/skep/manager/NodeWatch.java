@@ -5,8 +5,12 @@ import io.skep.store.Event;
 import io.skep.store.Kind;
 import io.skep.store.Store;
 import io.skep.wire.Node;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Map;
 import java.util.Set;
-import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.Executor;
 import org.jspecify.annotations.Nullable;
 
@@ -30,13 +34,11 @@ final class NodeWatch {
             this.condition = condition;
         }
 
-        void start() {
-            waiters.compute(nodeId, (id, known) -> {
-                Set<Waiter> set = known == null ? ConcurrentHashMap.newKeySet() : known;
-                set.add(this);
-                return set;
-            });
-            check();
+        synchronized void start() {
+            if (!over) {
+                add(this);
+                check();
+            }
         }
 
         private synchronized void check() {
@@ -48,16 +50,13 @@ final class NodeWatch {
         @Override
         public synchronized void close() {
             over = true;
-            waiters.computeIfPresent(nodeId, (id, known) -> {
-                known.remove(this);
-                return known.isEmpty() ? null : known;
-            });
+            remove(this);
         }
     }
 
     private final Store store;
     private final Executor executor;
-    private final ConcurrentHashMap<String, Set<Waiter>> waiters = new ConcurrentHashMap<>();
+    private final Map<String, Set<Waiter>> waiters = new LinkedHashMap<>();
 
     /** Makes a watch that calls conditions on the executor. */
     NodeWatch(Store store, Executor executor) {
@@ -69,26 +68,39 @@ final class NodeWatch {
         return new Waiter(nodeId, condition);
     }
 
+    private synchronized void add(Waiter waiter) {
+        waiters.computeIfAbsent(waiter.nodeId, id -> new LinkedHashSet<>()).add(waiter);
+    }
+
+    private synchronized void remove(Waiter waiter) {
+        waiters.computeIfPresent(waiter.nodeId, (id, known) -> {
+            known.remove(waiter);
+            return known.isEmpty() ? null : known;
+        });
+    }
+
     /** Called by the consensus for each commit. */
     void committed(Commit commit) {
+        for (Waiter waiter : concerned(commit)) {
+            executor.execute(waiter::check);
+        }
+    }
+
+    private synchronized List<Waiter> concerned(Commit commit) {
+        List<Waiter> found = new ArrayList<>();
         if (waiters.isEmpty()) {
-            return;
+            return found;
         }
         if (commit.reset()) {
-            waiters.values().forEach(this::wake);
-            return;
+            waiters.values().forEach(found::addAll);
+            return found;
         }
         for (Event<?> event : commit.events()) {
             Event<Node> changed = event.as(Kind.NODE);
             if (changed != null) {
-                wake(waiters.getOrDefault(changed.id(), Set.of()));
+                found.addAll(waiters.getOrDefault(changed.id(), Set.of()));
             }
         }
-    }
-
-    private void wake(Set<Waiter> set) {
-        for (Waiter waiter : set) {
-            executor.execute(waiter::check);
-        }
+        return found;
     }
 }

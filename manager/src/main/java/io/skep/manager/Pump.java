@@ -1,9 +1,7 @@
 package io.skep.manager;
 
 import java.time.Duration;
-import java.util.concurrent.Executor;
 import java.util.concurrent.RejectedExecutionException;
-import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.TimeUnit;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -15,8 +13,7 @@ import org.slf4j.LoggerFactory;
 final class Pump {
     private static final Logger LOG = LoggerFactory.getLogger(Pump.class);
 
-    private final Executor executor;
-    private final ScheduledExecutorService timer;
+    private final ManagerPorts ports;
     private final long intervalNanos;
     private final Runnable task;
 
@@ -25,12 +22,11 @@ final class Pump {
     private boolean waiting;
     private long lastNanos;
 
-    Pump(Executor executor, ScheduledExecutorService timer, Duration interval, Runnable task) {
-        this.executor = executor;
-        this.timer = timer;
+    Pump(ManagerPorts ports, Duration interval, Runnable task) {
+        this.ports = ports;
         this.intervalNanos = interval.toNanos();
         this.task = task;
-        this.lastNanos = System.nanoTime() - intervalNanos;
+        this.lastNanos = ports.ticker().nanoTime() - intervalNanos;
     }
 
     /** Runs the task as soon as the interval since its last run has passed. */
@@ -39,13 +35,13 @@ final class Pump {
         if (running || waiting) {
             return;
         }
-        long delay = lastNanos + intervalNanos - System.nanoTime();
+        long delay = lastNanos + intervalNanos - ports.ticker().nanoTime();
         try {
             waiting = true;
             if (delay <= 0) {
-                executor.execute(this::run);
+                ports.executor().execute(this::run);
             } else {
-                var _ = timer.schedule(() -> executor.execute(this::run), delay, TimeUnit.NANOSECONDS);
+                var _ = ports.executor().schedule(this::run, delay, TimeUnit.NANOSECONDS);
             }
         } catch (RejectedExecutionException e) {
             waiting = false;
@@ -56,10 +52,10 @@ final class Pump {
     /** Runs the task now, whenever it ran last. */
     synchronized void wakeNow() {
         wanted = true;
-        lastNanos = System.nanoTime() - intervalNanos;
+        lastNanos = ports.ticker().nanoTime() - intervalNanos;
         if (!running) {
             try {
-                executor.execute(this::run);
+                ports.executor().execute(this::run);
             } catch (RejectedExecutionException e) {
                 LOG.debug("stopping: nothing is sent any more");
             }
@@ -82,7 +78,7 @@ final class Pump {
         } finally {
             synchronized (this) {
                 running = false;
-                lastNanos = System.nanoTime();
+                lastNanos = ports.ticker().nanoTime();
                 if (wanted) {
                     wake();
                 }

@@ -1,7 +1,6 @@
 package io.skep.manager;
 
 import io.skep.control.CommandException;
-import io.skep.control.IdSource;
 import io.skep.wire.Command;
 import io.skep.wire.ReportSessions;
 import java.time.Duration;
@@ -10,85 +9,72 @@ import java.util.Collection;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Set;
-import java.util.concurrent.locks.Condition;
-import java.util.concurrent.locks.ReentrantLock;
+import java.util.concurrent.RejectedExecutionException;
+import java.util.concurrent.ScheduledFuture;
+import java.util.concurrent.TimeUnit;
 import java.util.function.Supplier;
+import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
  * Tells the leader which nodes have a live session here: twice in the heartbeat period of nodes, but no more often than
  * every second and no less often than every 2.5 s, and at once when one was lost. The leader takes a node for lost
- * after three heartbeat periods without such a word.
+ * after three heartbeat periods without such a word. One report is on its way at a time.
  */
 final class SessionReports implements AutoCloseable {
     private static final Logger LOG = LoggerFactory.getLogger(SessionReports.class);
     private static final Duration INTERVAL_MIN = Duration.ofSeconds(1);
     private static final Duration INTERVAL_MAX = Duration.ofMillis(2500);
 
-    private final String managerId;
+    private final ManagerPorts ports;
     private final CommandRouter router;
-    private final IdSource ids;
     private final Supplier<Collection<String>> liveNodes;
     private final Supplier<Duration> heartbeatPeriod;
-    private final Thread thread;
 
-    private final ReentrantLock lock = new ReentrantLock();
-    private final Condition changed = lock.newCondition();
     private Set<String> lost = new LinkedHashSet<>();
+    private @Nullable ScheduledFuture<?> alarm;
+    private boolean reporting;
     private boolean closed;
 
     SessionReports(
-            String managerId,
+            ManagerPorts ports,
             CommandRouter router,
-            IdSource ids,
             Supplier<Collection<String>> liveNodes,
             Supplier<Duration> heartbeatPeriod) {
-        this.managerId = managerId;
+        this.ports = ports;
         this.router = router;
-        this.ids = ids;
         this.liveNodes = liveNodes;
         this.heartbeatPeriod = heartbeatPeriod;
-        this.thread = Thread.ofVirtual().name("skep-session-reports").unstarted(this::run);
     }
 
     void start() {
-        thread.start();
-    }
-
-    /** Reports at once that a node stopped sending heartbeats. */
-    void lost(String nodeId) {
-        lock.lock();
-        try {
-            lost.add(nodeId);
-            changed.signal();
-        } finally {
-            lock.unlock();
+        Duration interval = interval();
+        synchronized (this) {
+            rest(interval);
         }
     }
 
-    private void run() {
+    /** Reports at once that a node stopped sending heartbeats. */
+    synchronized void lost(String nodeId) {
+        lost.add(nodeId);
+        if (!reporting) {
+            rest(Duration.ZERO);
+        }
+    }
+
+    /** Reports after a while, and not before. Called under the lock. */
+    private void rest(Duration delay) {
+        if (closed) {
+            return;
+        }
+        if (alarm != null) {
+            alarm.cancel(false);
+        }
         try {
-            while (true) {
-                Set<String> gone;
-                lock.lock();
-                try {
-                    long left = interval().toNanos();
-                    while (lost.isEmpty() && !closed && left > 0) {
-                        left = changed.awaitNanos(left);
-                    }
-                    if (closed) {
-                        return;
-                    }
-                    gone = lost;
-                    lost = new LinkedHashSet<>();
-                } finally {
-                    lock.unlock();
-                }
-                report(gone);
-            }
-        } catch (InterruptedException e) {
-            LOG.debug("no more reports of sessions");
+            alarm = ports.executor().schedule(this::report, delay.toNanos(), TimeUnit.NANOSECONDS);
+        } catch (RejectedExecutionException e) {
+            LOG.debug("stopping: no more reports of sessions");
         }
     }
 
@@ -98,33 +84,49 @@ final class SessionReports implements AutoCloseable {
         return atLeast.compareTo(INTERVAL_MAX) > 0 ? INTERVAL_MAX : atLeast;
     }
 
-    private void report(Set<String> gone) {
+    private void report() {
+        Set<String> gone;
+        synchronized (this) {
+            if (closed || reporting) {
+                return;
+            }
+            reporting = true;
+            gone = lost;
+            lost = new LinkedHashSet<>();
+        }
         List<String> live = new ArrayList<>(liveNodes.get());
         // One that came back in the meantime is not lost.
-        gone.removeAll(live);
-        try {
-            router.execute(Command.newBuilder()
-                    .setRequestId(ids.nextId())
-                    .setReportSessions(ReportSessions.newBuilder()
-                            .setManagerId(managerId)
-                            .addAllNodeIds(live)
-                            .addAllLostNodeIds(gone))
-                    .build());
-        } catch (CommandException e) {
-            LOG.debug("the sessions could not be reported and are reported again: {}", e.text());
-            gone.forEach(this::lost);
+        live.forEach(gone::remove);
+        var _ = router.execute(Command.newBuilder()
+                        .setRequestId(ports.ids().nextId())
+                        .setReportSessions(ReportSessions.newBuilder()
+                                .setManagerId(ports.consensus().selfId())
+                                .addAllNodeIds(live)
+                                .addAllLostNodeIds(gone))
+                        .build())
+                .whenComplete((executed, failure) -> reported(gone, failure));
+    }
+
+    private void reported(Set<String> gone, @Nullable Throwable failure) {
+        if (failure != null) {
+            String reason = failure instanceof CommandException refusal ? refusal.text() : failure.toString();
+            LOG.debug("the sessions could not be reported and are reported again: {}", reason);
+        }
+        Duration interval = interval();
+        synchronized (this) {
+            reporting = false;
+            if (failure != null) {
+                lost.addAll(gone);
+            }
+            rest(failure == null && !lost.isEmpty() ? Duration.ZERO : interval);
         }
     }
 
     @Override
-    public void close() {
-        lock.lock();
-        try {
-            closed = true;
-            changed.signal();
-        } finally {
-            lock.unlock();
+    public synchronized void close() {
+        closed = true;
+        if (alarm != null) {
+            alarm.cancel(false);
         }
-        thread.interrupt();
     }
 }

@@ -5,12 +5,11 @@ import io.skep.store.Store;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentSkipListMap;
-import java.util.concurrent.ExecutionException;
-import java.util.concurrent.TimeUnit;
-import java.util.concurrent.TimeoutException;
 
-/** Wakes those who wait until the local state has reached a version. */
+/** Tells when the local state has reached a version. */
 final class VersionWatch {
+    private static final CompletableFuture<Void> REACHED = CompletableFuture.completedFuture(null);
+
     private final Store store;
     private final ConcurrentSkipListMap<Long, CompletableFuture<Void>> waiting = new ConcurrentSkipListMap<>();
 
@@ -31,25 +30,17 @@ final class VersionWatch {
     }
 
     /**
-     * Waits until the local state is of that version or a later one.
-     *
-     * @param deadline in the time of {@link System#nanoTime()}
-     * @throws TimeoutException when it is not there by then
+     * Returns a future that completes once the local state is of that version or a later one, on the thread of the
+     * consensus or at once. It is shared: do not complete or cancel it.
      */
-    void await(long version, long deadline) throws TimeoutException {
-        while (store.state().version() < version) {
-            CompletableFuture<Void> reached = waiting.computeIfAbsent(version, key -> new CompletableFuture<>());
-            if (store.state().version() >= version) {
-                return;
-            }
-            try {
-                reached.get(Math.max(0, deadline - System.nanoTime()), TimeUnit.NANOSECONDS);
-            } catch (ExecutionException e) {
-                throw new IllegalStateException(e);
-            } catch (InterruptedException e) {
-                Thread.currentThread().interrupt();
-                throw new TimeoutException("interrupted");
-            }
+    CompletableFuture<Void> reached(long version) {
+        if (store.state().version() >= version) {
+            return REACHED;
         }
+        CompletableFuture<Void> reached = waiting.computeIfAbsent(version, key -> new CompletableFuture<>());
+        if (store.state().version() >= version && waiting.remove(version, reached)) {
+            reached.complete(null);
+        }
+        return reached;
     }
 }

@@ -4,9 +4,9 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import com.google.protobuf.ByteString;
+import io.grpc.Deadline;
 import io.skep.certs.RootCertificateAuthority;
 import io.skep.control.CommandException;
-import io.skep.manager.LeaderRuntime.Executed;
 import io.skep.store.Consensus.Member;
 import io.skep.store.Consensus.NotLeaderException;
 import io.skep.store.Consensus.OutcomeUnknownException;
@@ -29,23 +29,36 @@ import java.util.Objects;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutionException;
+import java.util.concurrent.Executors;
+import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 
-/** The leader's thread on a log that the test holds up and takes away. */
+/** The leader's decisions on a log that the test holds up and takes away. */
 class LeaderRuntimeTest {
     private final RandomIds ids = new RandomIds();
     private final Store store = new Store();
     private final LocalConsensus log = new LocalConsensus("self", "127.0.0.1:1", store);
-    private final LeaderRuntime runtime = new LeaderRuntime(log, store, ids, InstantSource.system());
+    private final ScheduledExecutorService control = Executors.newSingleThreadScheduledExecutor();
+    private final LeaderRuntime runtime = new LeaderRuntime(new ManagerPorts(
+            log,
+            store,
+            ids,
+            InstantSource.system(),
+            Deadline.getSystemTicker(),
+            control,
+            control,
+            (nodeId, address) -> {
+                throw new UnsupportedOperationException("there are no others");
+            }));
 
     @BeforeEach
     void start() throws Exception {
         log.onLeadership(runtime::leadershipChanged);
         store.watch(runtime::committed);
-        runtime.start();
+        runtime.leadershipChanged(log.leadership());
         Cluster.Builder cluster = Cluster.newBuilder().setId(ids.nextId());
         cluster.getRootCaBuilder()
                 .setCaCert(RootCertificateAuthority.create(Instant.now()).certificatePem());
@@ -59,6 +72,7 @@ class LeaderRuntimeTest {
     @AfterEach
     void stop() {
         runtime.close();
+        control.shutdownNow();
     }
 
     @Test

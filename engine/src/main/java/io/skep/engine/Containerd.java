@@ -105,7 +105,6 @@ final class Containerd implements AutoCloseable {
         return MetadataUtils.newAttachHeadersInterceptor(headers);
     }
 
-
     @Override
     public void close() {
         connection.shutdownNow();

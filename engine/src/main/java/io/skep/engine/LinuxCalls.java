@@ -147,7 +147,9 @@ final class LinuxCalls {
         }
     }
 
-    /** Returns how many bytes were written, -1 when there is no room at the moment, or -2 when nobody reads any more. */
+    /**
+     * Returns how many bytes were written, -1 when there is no room at the moment, or -2 when nobody reads any more.
+     */
     static int write(int fd, MemorySegment from) throws IOException {
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment errno = arena.allocate(ERRNO_LAYOUT);
@@ -238,8 +240,7 @@ final class LinuxCalls {
             check(count, errno, "epoll_wait");
             long[] ready = new long[count];
             for (int i = 0; i < count; i++) {
-                ready[i] = events.get(
-                        ValueLayout.JAVA_LONG_UNALIGNED, (long) i * EVENT_BYTES + EVENT_DATA_OFFSET);
+                ready[i] = events.get(ValueLayout.JAVA_LONG_UNALIGNED, (long) i * EVENT_BYTES + EVENT_DATA_OFFSET);
             }
             return ready;
         } catch (Throwable e) {

@@ -19,8 +19,8 @@ import org.slf4j.LoggerFactory;
  *
  * <p>A container has two or three pipes, and reading a pipe in Java holds a thread of the system until bytes come. So
  * one thread waits for all pipes together (epoll, one shot each), and hands a pipe that is ready to the executor, where
- * it is emptied into its {@link Sink}. A pipe is watched again only when its sink took everything: a sink that takes its
- * time slows its own container down and no other.
+ * it is emptied into its {@link Sink}. A pipe is watched again only when its sink took everything: a sink that takes
+ * its time slows its own container down and no other.
  *
  * <p>The shim of a container keeps both ends of its pipes open, so a container outlives the engine that reads it: what
  * it writes meanwhile waits in the pipe (64 KiB), and the next engine opens the same pipe and reads on. The end of a
@@ -123,7 +123,7 @@ final class Pipes implements AutoCloseable {
         }
     }
 
-    private abstract sealed class Handle {
+    abstract sealed class Handle {
         final int fd;
         final long key = lastKey.incrementAndGet();
 

@@ -1,0 +1,207 @@
+package io.skep.engine;
+
+import com.google.protobuf.ByteString;
+import io.grpc.ClientInterceptor;
+import io.grpc.Status;
+import io.grpc.StatusException;
+import io.grpc.StatusRuntimeException;
+import io.grpc.stub.BlockingClientCall;
+import io.skep.containerd.content.AbortRequest;
+import io.skep.containerd.content.InfoRequest;
+import io.skep.containerd.content.ReadContentRequest;
+import io.skep.containerd.content.ReadContentResponse;
+import io.skep.containerd.content.StatusRequest;
+import io.skep.containerd.content.WriteAction;
+import io.skep.containerd.content.WriteContentRequest;
+import io.skep.containerd.content.WriteContentResponse;
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.OutputStream;
+import java.util.Iterator;
+import java.util.Map;
+
+/**
+ * The blobs that containerd keeps: manifests, configurations and layers, each named by its digest.
+ *
+ * <p>A blob is there as a whole or not at all: containerd compares digest and size before it takes a blob in, and keeps
+ * what came of an upload that broke off under its reference, so that the next one goes on from there.
+ */
+final class Contents {
+    private static final int CHUNK_BYTES = 1 << 20;
+
+    private final Containerd containerd;
+
+    Contents(Containerd containerd) {
+        this.containerd = containerd;
+    }
+
+    /** Whether the blob is there. */
+    boolean has(String digest) {
+        try {
+            containerd.content().info(InfoRequest.newBuilder().setDigest(digest).build());
+            return true;
+        } catch (StatusRuntimeException e) {
+            if (e.getStatus().getCode() == Status.Code.NOT_FOUND) {
+                return false;
+            }
+            throw e;
+        }
+    }
+
+    /** Returns how much of an upload is there already, in bytes; 0 when there is none. */
+    long uploaded(String reference) {
+        try {
+            return containerd
+                    .content()
+                    .status(StatusRequest.newBuilder().setRef(reference).build())
+                    .getStatus()
+                    .getOffset();
+        } catch (StatusRuntimeException e) {
+            if (e.getStatus().getCode() == Status.Code.NOT_FOUND) {
+                return 0;
+            }
+            throw e;
+        }
+    }
+
+    /**
+     * Takes in a blob.
+     *
+     * @param reference names the upload, for one that breaks off to be taken up again
+     * @param offset where the bytes of {@code in} belong; what {@link #uploaded} said
+     * @param size of the whole blob, in bytes
+     * @param labels kept with the blob; containerd's collector follows some of them
+     * @param lease keeps the blob from being collected until something refers to it
+     * @throws IOException when the bytes cannot be read, are not those of the digest, or cannot be stored
+     */
+    void write(
+            String reference,
+            String digest,
+            long offset,
+            long size,
+            InputStream in,
+            Map<String, String> labels,
+            ClientInterceptor lease)
+            throws IOException, InterruptedException {
+        if (has(digest)) {
+            return;
+        }
+        BlockingClientCall<WriteContentRequest, WriteContentResponse> call =
+                containerd.uploads().withInterceptors(lease).write();
+        try {
+            long at = offset;
+            byte[] chunk = new byte[CHUNK_BYTES];
+            int length;
+            while ((length = in.readNBytes(chunk, 0, chunk.length)) > 0) {
+                send(
+                        call,
+                        WriteContentRequest.newBuilder()
+                                .setAction(WriteAction.WRITE)
+                                .setRef(reference)
+                                .setTotal(size)
+                                .setExpected(digest)
+                                .setOffset(at)
+                                .setData(ByteString.copyFrom(chunk, 0, length))
+                                .build());
+                at += length;
+            }
+            send(
+                    call,
+                    WriteContentRequest.newBuilder()
+                            .setAction(WriteAction.COMMIT)
+                            .setRef(reference)
+                            .setTotal(size)
+                            .setExpected(digest)
+                            .setOffset(at)
+                            .putAllLabels(labels)
+                            .build());
+            call.halfClose();
+        } catch (StatusException e) {
+            if (e.getStatus().getCode() == Status.Code.ALREADY_EXISTS) {
+                return;
+            }
+            throw failure(digest, reference, e);
+        } finally {
+            call.cancel("the upload is over", null);
+        }
+    }
+
+    private static void send(
+            BlockingClientCall<WriteContentRequest, WriteContentResponse> call, WriteContentRequest request)
+            throws StatusException, InterruptedException {
+        if (!call.write(request)) {
+            // The call has ended; reading says why.
+            call.read();
+            throw Status.UNAVAILABLE
+                    .withDescription("containerd ended the upload")
+                    .asException();
+        }
+        if (call.read() == null) {
+            throw Status.UNAVAILABLE
+                    .withDescription("containerd ended the upload")
+                    .asException();
+        }
+    }
+
+    private IOException failure(String digest, String reference, StatusException e) {
+        if (e.getStatus().getCode() == Status.Code.FAILED_PRECONDITION) {
+            // What was sent is wrong for good: the next try must begin anew.
+            abort(reference);
+        }
+        return new IOException(
+                "content " + digest + " was not stored: " + e.getStatus().getDescription(), e);
+    }
+
+    /** Forgets an upload. */
+    void abort(String reference) {
+        try {
+            containerd
+                    .content()
+                    .abort(AbortRequest.newBuilder().setRef(reference).build());
+        } catch (StatusRuntimeException e) {
+            if (e.getStatus().getCode() != Status.Code.NOT_FOUND) {
+                throw e;
+            }
+        }
+    }
+
+    /**
+     * Returns a small blob as a whole.
+     *
+     * @param max bytes, more are refused
+     */
+    byte[] read(String digest, int max) throws IOException {
+        ByteArrayOutputStream out = new ByteArrayOutputStream();
+        copy(digest, new OutputStream() {
+            @Override
+            public void write(int b) throws IOException {
+                write(new byte[] {(byte) b}, 0, 1);
+            }
+
+            @Override
+            public void write(byte[] bytes, int offset, int length) throws IOException {
+                if (out.size() + length > max) {
+                    throw new IOException("content " + digest + " is larger than " + max + " bytes");
+                }
+                out.write(bytes, offset, length);
+            }
+        });
+        return out.toByteArray();
+    }
+
+    /** Writes a blob to a stream. */
+    void copy(String digest, OutputStream out) throws IOException {
+        try {
+            Iterator<ReadContentResponse> parts = containerd
+                    .content()
+                    .read(ReadContentRequest.newBuilder().setDigest(digest).build());
+            while (parts.hasNext()) {
+                parts.next().getData().writeTo(out);
+            }
+        } catch (StatusRuntimeException e) {
+            throw new IOException(
+                    "content " + digest + " cannot be read: " + e.getStatus().getDescription(), e);
+        }
+    }
+}

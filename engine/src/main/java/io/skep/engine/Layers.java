@@ -1,0 +1,175 @@
+package io.skep.engine;
+
+import io.grpc.ClientInterceptor;
+import io.grpc.Status;
+import io.grpc.StatusRuntimeException;
+import io.skep.containerd.diff.ApplyRequest;
+import io.skep.containerd.diff.ApplyResponse;
+import io.skep.containerd.snapshots.CommitSnapshotRequest;
+import io.skep.containerd.snapshots.PrepareSnapshotRequest;
+import io.skep.containerd.snapshots.RemoveSnapshotRequest;
+import io.skep.containerd.snapshots.SnapshotsGrpc;
+import io.skep.containerd.snapshots.StatSnapshotRequest;
+import io.skep.containerd.types.Descriptor;
+import io.skep.containerd.types.Mount;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.util.List;
+import java.util.UUID;
+
+/**
+ * The root file systems of containers as stacks of snapshots, one for each layer of an image.
+ *
+ * <p>The snapshot of a layer is named by all the layers up to it (their chain id), so images that begin alike share
+ * snapshots. A snapshot is there as a whole or not at all: a layer is unpacked under another name, compared with what
+ * the image says it holds, and only then given its own.
+ */
+final class Layers {
+    private final Containerd containerd;
+    private final String snapshotter;
+
+    /**
+     * Takes the snapshots of one snapshotter.
+     *
+     * @param snapshotter overlayfs, or native where there is no overlayfs
+     */
+    Layers(Containerd containerd, String snapshotter) {
+        this.containerd = containerd;
+        this.snapshotter = snapshotter;
+    }
+
+    /**
+     * Returns the name of the topmost snapshot of layers with these uncompressed digests, or the empty name for none.
+     */
+    static String chainId(List<String> diffIds) {
+        String chain = "";
+        for (String diffId : diffIds) {
+            chain = chain.isEmpty() ? diffId : Digests.of((chain + " " + diffId).getBytes(StandardCharsets.UTF_8));
+        }
+        return chain;
+    }
+
+    boolean has(String name) {
+        try {
+            containerd
+                    .snapshots()
+                    .stat(StatSnapshotRequest.newBuilder()
+                            .setSnapshotter(snapshotter)
+                            .setKey(name)
+                            .build());
+            return true;
+        } catch (StatusRuntimeException e) {
+            if (e.getStatus().getCode() == Status.Code.NOT_FOUND) {
+                return false;
+            }
+            throw e;
+        }
+    }
+
+    /**
+     * Unpacks the layers that are not there yet.
+     *
+     * @param layers the packed layers, lowest first; they must be in the content store
+     * @param diffIds their digests without compression, in the same order
+     * @return the chain id of all of them
+     * @throws IOException when a layer is damaged or is not the one that the image names
+     */
+    String unpack(List<Descriptor> layers, List<String> diffIds, ClientInterceptor lease) throws IOException {
+        if (layers.size() != diffIds.size()) {
+            throw new IOException(
+                    "the image has " + layers.size() + " layers, but its configuration names " + diffIds.size());
+        }
+        String parent = "";
+        for (int i = 0; i < layers.size(); i++) {
+            String name = chainId(diffIds.subList(0, i + 1));
+            if (!has(name)) {
+                unpack(layers.get(i), diffIds.get(i), parent, name, lease);
+            }
+            parent = name;
+        }
+        return parent;
+    }
+
+    private void unpack(Descriptor layer, String diffId, String parent, String name, ClientInterceptor lease)
+            throws IOException {
+        SnapshotsGrpc.SnapshotsBlockingStub snapshots = containerd.snapshots().withInterceptors(lease);
+        String key = "unpack-" + UUID.randomUUID() + "-" + name;
+        List<Mount> mounts = snapshots
+                .prepare(PrepareSnapshotRequest.newBuilder()
+                        .setSnapshotter(snapshotter)
+                        .setKey(key)
+                        .setParent(parent)
+                        .build())
+                .getMountsList();
+        boolean committed = false;
+        try {
+            ApplyResponse applied = containerd
+                    .diff()
+                    .withInterceptors(lease)
+                    .apply(ApplyRequest.newBuilder()
+                            .setDiff(layer)
+                            .addAllMounts(mounts)
+                            .build());
+            if (!applied.getApplied().getDigest().equals(diffId)) {
+                throw new IOException("layer " + layer.getDigest() + " holds "
+                        + applied.getApplied().getDigest() + ", but the image's configuration names " + diffId);
+            }
+            commit(snapshots, key, name);
+            committed = true;
+        } catch (StatusRuntimeException e) {
+            throw new IOException(
+                    "layer " + layer.getDigest() + " cannot be unpacked: "
+                            + e.getStatus().getDescription(),
+                    e);
+        } finally {
+            if (!committed) {
+                remove(key);
+            }
+        }
+    }
+
+    private void commit(SnapshotsGrpc.SnapshotsBlockingStub snapshots, String key, String name) {
+        try {
+            snapshots.commit(CommitSnapshotRequest.newBuilder()
+                    .setSnapshotter(snapshotter)
+                    .setKey(key)
+                    .setName(name)
+                    .build());
+        } catch (StatusRuntimeException e) {
+            if (e.getStatus().getCode() != Status.Code.ALREADY_EXISTS) {
+                throw e;
+            }
+            // Another image with the same layer was unpacked at the same time.
+            remove(key);
+        }
+    }
+
+    /** Makes the file system that a container may write, on top of the layers. */
+    List<Mount> prepare(String key, String parent, ClientInterceptor lease) {
+        return containerd
+                .snapshots()
+                .withInterceptors(lease)
+                .prepare(PrepareSnapshotRequest.newBuilder()
+                        .setSnapshotter(snapshotter)
+                        .setKey(key)
+                        .setParent(parent)
+                        .build())
+                .getMountsList();
+    }
+
+    /** Removes a snapshot; one that is gone already is no error. */
+    void remove(String key) {
+        try {
+            containerd
+                    .snapshots()
+                    .remove(RemoveSnapshotRequest.newBuilder()
+                            .setSnapshotter(snapshotter)
+                            .setKey(key)
+                            .build());
+        } catch (StatusRuntimeException e) {
+            if (e.getStatus().getCode() != Status.Code.NOT_FOUND) {
+                throw e;
+            }
+        }
+    }
+}

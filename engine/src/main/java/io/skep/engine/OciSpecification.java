@@ -1,0 +1,491 @@
+package io.skep.engine;
+
+import com.google.protobuf.Any;
+import com.google.protobuf.ByteString;
+import io.avaje.json.stream.BytesJsonWriter;
+import io.avaje.json.stream.JsonStream;
+import io.skep.engine.record.Config;
+import io.skep.engine.record.HostConfig;
+import io.skep.engine.record.Resources;
+import io.skep.engine.record.StringList;
+import io.skep.engine.record.Ulimit;
+import java.math.BigInteger;
+import java.util.ArrayList;
+import java.util.Collection;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeSet;
+
+/**
+ * What the runtime is told of a container (OCI runtime specification 1.0, config.json), made from what the user asked
+ * for and with the defaults that Docker's users know.
+ *
+ * <p>A tree of maps and lists: the runtime reads it once, and nothing in the engine reads it again.
+ */
+final class OciSpecification {
+    /** The type under which containerd keeps the specification of a container. */
+    private static final String SPECIFICATION_TYPE = "types.containerd.io/opencontainers/runtime-spec/1/Spec";
+
+    private static final String PROCESS_TYPE = "types.containerd.io/opencontainers/runtime-spec/1/Process";
+    private static final String RESOURCES_TYPE = "types.containerd.io/opencontainers/runtime-spec/1/LinuxResources";
+
+    private static final JsonStream STREAM = JsonStream.builder().build();
+
+    private static final int SHM_BYTES_DEFAULT = 64 << 20;
+    private static final String DEFAULT_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+    /** The capabilities a container has unless its user says otherwise. */
+    private static final Set<String> CAPABILITIES = Set.of(
+            "CAP_AUDIT_WRITE",
+            "CAP_CHOWN",
+            "CAP_DAC_OVERRIDE",
+            "CAP_FOWNER",
+            "CAP_FSETID",
+            "CAP_KILL",
+            "CAP_MKNOD",
+            "CAP_NET_BIND_SERVICE",
+            "CAP_NET_RAW",
+            "CAP_SETFCAP",
+            "CAP_SETGID",
+            "CAP_SETPCAP",
+            "CAP_SETUID",
+            "CAP_SYS_CHROOT");
+
+    /** All capabilities of Linux 5.9 and later, by their numbers. */
+    private static final List<String> EVERY_CAPABILITY = List.of(
+            "CAP_CHOWN",
+            "CAP_DAC_OVERRIDE",
+            "CAP_DAC_READ_SEARCH",
+            "CAP_FOWNER",
+            "CAP_FSETID",
+            "CAP_KILL",
+            "CAP_SETGID",
+            "CAP_SETUID",
+            "CAP_SETPCAP",
+            "CAP_LINUX_IMMUTABLE",
+            "CAP_NET_BIND_SERVICE",
+            "CAP_NET_BROADCAST",
+            "CAP_NET_ADMIN",
+            "CAP_NET_RAW",
+            "CAP_IPC_LOCK",
+            "CAP_IPC_OWNER",
+            "CAP_SYS_MODULE",
+            "CAP_SYS_RAWIO",
+            "CAP_SYS_CHROOT",
+            "CAP_SYS_PTRACE",
+            "CAP_SYS_PACCT",
+            "CAP_SYS_ADMIN",
+            "CAP_SYS_BOOT",
+            "CAP_SYS_NICE",
+            "CAP_SYS_RESOURCE",
+            "CAP_SYS_TIME",
+            "CAP_SYS_TTY_CONFIG",
+            "CAP_MKNOD",
+            "CAP_LEASE",
+            "CAP_AUDIT_WRITE",
+            "CAP_AUDIT_CONTROL",
+            "CAP_SETFCAP",
+            "CAP_MAC_OVERRIDE",
+            "CAP_MAC_ADMIN",
+            "CAP_SYSLOG",
+            "CAP_WAKE_ALARM",
+            "CAP_BLOCK_SUSPEND",
+            "CAP_AUDIT_READ",
+            "CAP_PERFMON",
+            "CAP_BPF",
+            "CAP_CHECKPOINT_RESTORE");
+
+    private static final List<String> MASKED_PATHS = List.of(
+            "/proc/acpi",
+            "/proc/asound",
+            "/proc/interrupts",
+            "/proc/kcore",
+            "/proc/keys",
+            "/proc/latency_stats",
+            "/proc/sched_debug",
+            "/proc/scsi",
+            "/proc/timer_list",
+            "/proc/timer_stats",
+            "/sys/devices/virtual/powercap",
+            "/sys/firmware");
+
+    private static final List<String> READONLY_PATHS =
+            List.of("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger");
+
+    private OciSpecification() {}
+
+    /**
+     * What the host adds to what the user asked for.
+     *
+     * @param id of the container
+     * @param uid user id of the first process
+     * @param gid group id of the first process
+     * @param groups further group ids
+     * @param networkNamespace path of the namespace to join, or empty for one of the container's own
+     * @param cgroupPath where the container is counted and limited
+     * @param unifiedCgroups whether the host has version 2 of control groups only
+     * @param mounts what is mounted beside the defaults, in their order
+     * @param capabilityLast number of the last capability the kernel knows
+     */
+    record Surroundings(
+            String id,
+            long uid,
+            long gid,
+            List<Long> groups,
+            String networkNamespace,
+            String cgroupPath,
+            boolean unifiedCgroups,
+            List<Mounted> mounts,
+            int capabilityLast) {
+        Surroundings {
+            groups = List.copyOf(groups);
+            mounts = List.copyOf(mounts);
+        }
+    }
+
+    /**
+     * One mount.
+     *
+     * @param type of the file system, or bind
+     * @param options as mount(8) knows them
+     */
+    record Mounted(String destination, String type, String source, List<String> options) {
+        Mounted {
+            options = List.copyOf(options);
+        }
+    }
+
+    /** Returns the whole specification, as containerd wants it. */
+    static Any of(Config config, HostConfig host, Surroundings around) {
+        Map<String, Object> root = new LinkedHashMap<>();
+        root.put("path", "rootfs");
+        root.put("readonly", host.getReadonlyRootfs());
+
+        Map<String, Object> all = new LinkedHashMap<>();
+        all.put("ociVersion", "1.0.2");
+        all.put("process", process(config, host, around));
+        all.put("root", root);
+        all.put("hostname", config.getHostname().isEmpty() ? shortId(around.id()) : config.getHostname());
+        all.put("mounts", mounts(host, around));
+        all.put("annotations", host.getAnnotationsMap());
+        all.put("linux", linux(host, around));
+        return any(SPECIFICATION_TYPE, all);
+    }
+
+    /** Returns limits that are changed while the container runs. */
+    static Any resources(Resources resources, boolean unifiedCgroups) {
+        return any(RESOURCES_TYPE, limits(resources, unifiedCgroups, false));
+    }
+
+    /** Returns one more process for a running container. */
+    static Any process(Config config, HostConfig host, Surroundings around, boolean privileged) {
+        HostConfig asked = privileged ? host.toBuilder().setPrivileged(true).build() : host;
+        return any(PROCESS_TYPE, process(config, asked, around));
+    }
+
+    private static String shortId(String id) {
+        return id.substring(0, Math.min(12, id.length()));
+    }
+
+    private static Map<String, Object> process(Config config, HostConfig host, Surroundings around) {
+        List<String> args = new ArrayList<>(config.getEntrypointList());
+        args.addAll(config.getCmdList());
+
+        List<String> environment = new ArrayList<>();
+        if (config.getEnvList().stream().noneMatch(each -> each.startsWith("PATH="))) {
+            environment.add(DEFAULT_PATH);
+        }
+        if (config.getEnvList().stream().noneMatch(each -> each.startsWith("HOSTNAME="))) {
+            environment.add(
+                    "HOSTNAME=" + (config.getHostname().isEmpty() ? shortId(around.id()) : config.getHostname()));
+        }
+        if (config.getTty() && config.getEnvList().stream().noneMatch(each -> each.startsWith("TERM="))) {
+            environment.add("TERM=xterm");
+        }
+        environment.addAll(config.getEnvList());
+
+        Map<String, Object> user = new LinkedHashMap<>();
+        user.put("uid", around.uid());
+        user.put("gid", around.gid());
+        user.put("additionalGids", around.groups());
+
+        Collection<String> granted = capabilities(host, around.capabilityLast());
+        Map<String, Object> capabilities = new LinkedHashMap<>();
+        capabilities.put("bounding", granted);
+        // A process of another user gets its capabilities only through the files it executes.
+        if (around.uid() == 0) {
+            capabilities.put("effective", granted);
+            capabilities.put("permitted", granted);
+        }
+
+        Map<String, Object> process = new LinkedHashMap<>();
+        process.put("terminal", config.getTty());
+        process.put("user", user);
+        process.put("args", args);
+        process.put("env", environment);
+        process.put("cwd", config.getWorkingDir().isEmpty() ? "/" : config.getWorkingDir());
+        process.put("capabilities", capabilities);
+        process.put("noNewPrivileges", host.getSecurityOptList().stream().anyMatch(OciSpecification::noNewPrivileges));
+        process.put("rlimits", limitsOfProcess(host.getResources().getUlimitsList()));
+        process.put("oomScoreAdj", host.getOomScoreAdj());
+        return process;
+    }
+
+    private static boolean noNewPrivileges(String option) {
+        return option.equals("no-new-privileges")
+                || option.equals("no-new-privileges:true")
+                || option.equals("no-new-privileges=true");
+    }
+
+    private static List<Map<String, Object>> limitsOfProcess(List<Ulimit> limits) {
+        List<Map<String, Object>> all = new ArrayList<>();
+        for (Ulimit limit : limits) {
+            Map<String, Object> one = new LinkedHashMap<>();
+            one.put("type", "RLIMIT_" + limit.getName().toUpperCase(Locale.ROOT));
+            one.put("hard", unsigned(limit.getHard()));
+            one.put("soft", unsigned(limit.getSoft()));
+            all.add(one);
+        }
+        return all;
+    }
+
+    /** No limit is -1 to users, and the largest number to the kernel. */
+    private static Object unsigned(long limit) {
+        return limit < 0 ? new BigInteger("18446744073709551615") : (Object) limit;
+    }
+
+    /** Returns the capabilities that are left after {@code --cap-drop} and {@code --cap-add}, sorted. */
+    static Collection<String> capabilities(HostConfig host, int capabilityLast) {
+        List<String> known = EVERY_CAPABILITY.subList(0, Math.min(EVERY_CAPABILITY.size(), capabilityLast + 1));
+        if (host.getPrivileged()) {
+            return new TreeSet<>(known);
+        }
+        List<String> add =
+                host.getCapAddList().stream().map(OciSpecification::capability).toList();
+        List<String> drop =
+                host.getCapDropList().stream().map(OciSpecification::capability).toList();
+        Set<String> granted = new TreeSet<>();
+        if (add.contains("CAP_ALL")) {
+            granted.addAll(known);
+        } else if (!drop.contains("CAP_ALL")) {
+            granted.addAll(CAPABILITIES);
+        }
+        drop.forEach(granted::remove);
+        add.stream().filter(known::contains).forEach(granted::add);
+        return granted;
+    }
+
+    private static String capability(String name) {
+        String upper = name.toUpperCase(Locale.ROOT);
+        return upper.startsWith("CAP_") ? upper : "CAP_" + upper;
+    }
+
+    private static List<Map<String, Object>> mounts(HostConfig host, Surroundings around) {
+        List<Mounted> all = new ArrayList<>();
+        String writable = host.getPrivileged() ? "rw" : "ro";
+        all.add(new Mounted("/proc", "proc", "proc", List.of("nosuid", "noexec", "nodev")));
+        all.add(new Mounted("/dev", "tmpfs", "tmpfs", List.of("nosuid", "strictatime", "mode=755", "size=65536k")));
+        all.add(new Mounted(
+                "/dev/pts",
+                "devpts",
+                "devpts",
+                List.of("nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5")));
+        all.add(new Mounted("/sys", "sysfs", "sysfs", List.of("nosuid", "noexec", "nodev", writable)));
+        all.add(new Mounted("/sys/fs/cgroup", "cgroup", "cgroup", List.of(writable, "nosuid", "noexec", "nodev")));
+        all.add(new Mounted("/dev/mqueue", "mqueue", "mqueue", List.of("nosuid", "noexec", "nodev")));
+        long shmBytes = host.getShmSize() > 0 ? host.getShmSize() : SHM_BYTES_DEFAULT;
+        all.add(new Mounted(
+                "/dev/shm", "tmpfs", "shm", List.of("nosuid", "noexec", "nodev", "mode=1777", "size=" + shmBytes)));
+        // What a user mounts takes the place of a default.
+        for (Mounted mounted : around.mounts()) {
+            all.removeIf(each -> each.destination().equals(mounted.destination()));
+            all.add(mounted);
+        }
+        List<Map<String, Object>> list = new ArrayList<>();
+        for (Mounted mounted : all) {
+            Map<String, Object> one = new LinkedHashMap<>();
+            one.put("destination", mounted.destination());
+            one.put("type", mounted.type());
+            one.put("source", mounted.source());
+            one.put("options", mounted.options());
+            list.add(one);
+        }
+        return list;
+    }
+
+    private static Map<String, Object> linux(HostConfig host, Surroundings around) {
+        List<Map<String, Object>> namespaces = new ArrayList<>();
+        namespaces.add(namespace("mount", ""));
+        if (!host.getNetworkMode().equals("host")) {
+            namespaces.add(namespace("network", around.networkNamespace()));
+        }
+        if (!host.getUtsMode().equals("host")) {
+            namespaces.add(namespace("uts", ""));
+        }
+        if (!host.getPidMode().equals("host")) {
+            namespaces.add(namespace("pid", ""));
+        }
+        if (!host.getIpcMode().equals("host")) {
+            namespaces.add(namespace("ipc", ""));
+        }
+        boolean ownCgroups = host.getCgroupnsMode().isEmpty()
+                ? around.unifiedCgroups() && !host.getPrivileged()
+                : host.getCgroupnsMode().equals("private");
+        if (ownCgroups) {
+            namespaces.add(namespace("cgroup", ""));
+        }
+
+        Map<String, Object> linux = new LinkedHashMap<>();
+        linux.put("namespaces", namespaces);
+        linux.put("cgroupsPath", around.cgroupPath());
+        linux.put("sysctl", host.getSysctlsMap());
+        linux.put("resources", limits(host.getResources(), around.unifiedCgroups(), host.getPrivileged()));
+        linux.put("maskedPaths", paths(host.hasMaskedPaths(), host.getMaskedPaths(), MASKED_PATHS, host));
+        linux.put("readonlyPaths", paths(host.hasReadonlyPaths(), host.getReadonlyPaths(), READONLY_PATHS, host));
+        return linux;
+    }
+
+    private static List<String> paths(boolean given, StringList list, List<String> normal, HostConfig host) {
+        if (given) {
+            return list.getValuesList();
+        }
+        return host.getPrivileged() ? List.of() : normal;
+    }
+
+    private static Map<String, Object> namespace(String type, String path) {
+        Map<String, Object> namespace = new LinkedHashMap<>();
+        namespace.put("type", type);
+        if (!path.isEmpty()) {
+            namespace.put("path", path);
+        }
+        return namespace;
+    }
+
+    private static Map<String, Object> limits(Resources asked, boolean unifiedCgroups, boolean privileged) {
+        Map<String, Object> memory = new LinkedHashMap<>();
+        putPositive(memory, "limit", asked.getMemory());
+        putPositive(memory, "reservation", asked.getMemoryReservation());
+        if (asked.getMemorySwap() != 0) {
+            memory.put("swap", asked.getMemorySwap());
+        } else if (asked.getMemory() > 0) {
+            memory.put("swap", 2 * asked.getMemory());
+        }
+        if (asked.hasMemorySwappiness() && asked.getMemorySwappiness() >= 0 && !unifiedCgroups) {
+            memory.put("swappiness", asked.getMemorySwappiness());
+        }
+        if (asked.getOomKillDisable() && !unifiedCgroups) {
+            memory.put("disableOOMKiller", true);
+        }
+
+        Map<String, Object> cpu = new LinkedHashMap<>();
+        putPositive(cpu, "shares", asked.getCpuShares());
+        if (asked.getNanoCpus() > 0) {
+            cpu.put("period", 100_000L);
+            cpu.put("quota", asked.getNanoCpus() / 10_000);
+        } else {
+            putPositive(cpu, "period", asked.getCpuPeriod());
+            putPositive(cpu, "quota", asked.getCpuQuota());
+        }
+        putPositive(cpu, "realtimePeriod", asked.getCpuRealtimePeriod());
+        putPositive(cpu, "realtimeRuntime", asked.getCpuRealtimeRuntime());
+        putText(cpu, "cpus", asked.getCpusetCpus());
+        putText(cpu, "mems", asked.getCpusetMems());
+
+        Map<String, Object> limits = new LinkedHashMap<>();
+        limits.put("devices", devices(privileged));
+        limits.put("memory", memory);
+        limits.put("cpu", cpu);
+        if (asked.hasPidsLimit() && asked.getPidsLimit() != 0) {
+            Map<String, Object> pids = new LinkedHashMap<>();
+            pids.put("limit", asked.getPidsLimit() < 0 ? -1L : asked.getPidsLimit());
+            limits.put("pids", pids);
+        }
+        if (asked.getBlkioWeight() > 0) {
+            Map<String, Object> weight = new LinkedHashMap<>();
+            weight.put("weight", asked.getBlkioWeight());
+            limits.put("blockIO", weight);
+        }
+        return limits;
+    }
+
+    private static void putPositive(Map<String, Object> object, String name, long value) {
+        if (value > 0) {
+            object.put(name, value);
+        }
+    }
+
+    private static void putText(Map<String, Object> object, String name, String value) {
+        if (!value.isEmpty()) {
+            object.put(name, value);
+        }
+    }
+
+    /** Returns the devices a container may use: making any node is allowed, opening only those that harm nobody. */
+    private static List<Map<String, Object>> devices(boolean privileged) {
+        if (privileged) {
+            return List.of(device(true, "", -1, -1, "rwm"));
+        }
+        List<Map<String, Object>> rules = new ArrayList<>();
+        rules.add(device(false, "", -1, -1, "rwm"));
+        rules.add(device(true, "c", -1, -1, "m"));
+        rules.add(device(true, "b", -1, -1, "m"));
+        rules.add(device(true, "c", 1, 3, "rwm")); // null
+        rules.add(device(true, "c", 1, 5, "rwm")); // zero
+        rules.add(device(true, "c", 1, 7, "rwm")); // full
+        rules.add(device(true, "c", 1, 8, "rwm")); // random
+        rules.add(device(true, "c", 1, 9, "rwm")); // urandom
+        rules.add(device(true, "c", 5, 0, "rwm")); // tty
+        rules.add(device(true, "c", 5, 2, "rwm")); // ptmx
+        rules.add(device(true, "c", 136, -1, "rwm")); // pts
+        return rules;
+    }
+
+    private static Map<String, Object> device(boolean allow, String type, long major, long minor, String access) {
+        Map<String, Object> rule = new LinkedHashMap<>();
+        rule.put("allow", allow);
+        putText(rule, "type", type);
+        if (major >= 0) {
+            rule.put("major", major);
+        }
+        if (minor >= 0) {
+            rule.put("minor", minor);
+        }
+        rule.put("access", access);
+        return rule;
+    }
+
+    private static Any any(String type, Map<String, Object> tree) {
+        BytesJsonWriter writer = STREAM.bufferedWriterAsBytes();
+        write(writer, tree);
+        return Any.newBuilder()
+                .setTypeUrl(type)
+                .setValue(ByteString.copyFrom(writer.result()))
+                .build();
+    }
+
+    private static void write(BytesJsonWriter writer, Object value) {
+        switch (value) {
+            case Map<?, ?> object -> {
+                writer.beginObject();
+                object.forEach((name, field) -> {
+                    writer.name(String.valueOf(name));
+                    write(writer, field);
+                });
+                writer.endObject();
+            }
+            case Collection<?> list -> {
+                writer.beginArray();
+                list.forEach(each -> write(writer, each));
+                writer.endArray();
+            }
+            case String text -> writer.value(text);
+            case Boolean truth -> writer.value(truth.booleanValue());
+            case BigInteger number -> writer.value(number);
+            case Number number -> writer.value(number.longValue());
+            default -> throw new IllegalStateException("no JSON for " + value.getClass());
+        }
+    }
+}

@@ -106,6 +106,17 @@ final class Host {
         docker("load", "-q", "-i", image.toString()).expect();
     }
 
+    /** Returns which nodes and services the engine of this host knows, and the end of its log. */
+    String evidence() {
+        String script = """
+                timeout 5 "$0" -H "$1" node ls 2>&1
+                timeout 5 "$0" -H "$1" service ls -q 2>/dev/null | head -n 20 | xargs -r timeout 10 "$0" -H "$1" service ps --no-trunc
+                grep -vE 'level=(debug|info.*(module=grpc|DNS))|kernel parameter|shim|containerd|plugin|load(ing|er)' "$2" | tail -n 60 | cut -c 1-400
+                """;
+        return Shell.run("bash", "-c", script, lab.cli(), socket(), log().toString())
+                .out();
+    }
+
     private String hosts(String verb) {
         return lab.hosts(verb, String.valueOf(number));
     }

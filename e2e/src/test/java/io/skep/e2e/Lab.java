@@ -7,6 +7,7 @@ import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
+import java.util.concurrent.CopyOnWriteArrayList;
 
 /**
  * The hosts of one test class, on one switch. Closing it ends every process, namespace, mount and file it made, and
@@ -14,6 +15,7 @@ import java.util.TreeMap;
  */
 final class Lab implements AutoCloseable {
     private static final Path HOME = Path.of(System.getProperty("skep.home"));
+    private static final List<Lab> OPEN = new CopyOnWriteArrayList<>();
 
     private final String prefix;
     private final String net;
@@ -38,6 +40,12 @@ final class Lab implements AutoCloseable {
         this.cli = cli;
         this.state = Path.of("/var/tmp/skep-e2e-" + prefix);
         hosts("down");
+        OPEN.add(this);
+    }
+
+    /** Returns the labs that are not closed yet. */
+    static List<Lab> open() {
+        return List.copyOf(OPEN);
     }
 
     String prefix() {
@@ -111,6 +119,7 @@ final class Lab implements AutoCloseable {
 
     @Override
     public void close() {
+        OPEN.remove(this);
         hosts("down");
         hosts("check");
         Shell.run("rm", "-rf", state.toString()).expect();

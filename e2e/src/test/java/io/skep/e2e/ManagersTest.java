@@ -10,11 +10,13 @@ import org.junit.jupiter.api.Order;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.TestInstance;
 import org.junit.jupiter.api.TestMethodOrder;
+import org.junit.jupiter.api.extension.ExtendWith;
 
 /**
  * What an operator does with managers: locks them, promotes and demotes them, takes them out, rescues a cluster that
  * lost most of them, and moves all at once. Host 4 is a Docker worker that runs a service all the while.
  */
+@ExtendWith(Evidence.class)
 @TestInstance(TestInstance.Lifecycle.PER_CLASS)
 @TestMethodOrder(MethodOrderer.OrderAnnotation.class)
 class ManagersTest {

@@ -11,12 +11,14 @@ import org.junit.jupiter.api.Order;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.TestInstance;
 import org.junit.jupiter.api.TestMethodOrder;
+import org.junit.jupiter.api.extension.ExtendWith;
 
 /**
  * What each docker command about a cluster says, in the words of a stock Docker Swarm that gets the same commands. A
  * command line here is one that both clusters answered alike, in status, output and errors; the few places where Skep
  * means to differ are not in it.
  */
+@ExtendWith(Evidence.class)
 @TestInstance(TestInstance.Lifecycle.PER_CLASS)
 @TestMethodOrder(MethodOrderer.OrderAnnotation.class)
 class OperationsTest {

@@ -1,0 +1,4 @@
+@NullMarked
+package io.skep.load;
+
+import org.jspecify.annotations.NullMarked;

@@ -8,7 +8,6 @@ import io.skep.manager.ManagerSettings.Start;
 import io.skep.store.ClusterState;
 import io.skep.store.Commit;
 import io.skep.store.Consensus.Leadership;
-import io.skep.store.Consensus.Member;
 import io.skep.wire.Command;
 import io.skep.wire.LogSelector;
 import io.skep.wire.LogSubscriptionOptions;
@@ -166,23 +165,12 @@ public final class ControlPlane implements AutoCloseable {
             return CompletableFuture.failedFuture(new CommandException(
                     CommandException.Code.INVALID_ARGUMENT, "name a service, a task or a node whose logs are wanted"));
         }
-        return router.read().thenApply(state -> {
-            List<Member> others = ports.consensus().members().stream()
-                    .filter(member -> !member.nodeId().equals(ports.consensus().selfId()))
-                    .toList();
-            return LogReader.start(
-                    SubscriptionMessage.newBuilder()
-                            .setId(ports.ids().nextId())
-                            .setSelector(selector)
-                            .setOptions(options)
-                            .build(),
-                    state,
-                    logs,
-                    ports.peers(),
-                    others,
-                    onMessage,
-                    onEnd);
-        });
+        SubscriptionMessage subscription = SubscriptionMessage.newBuilder()
+                .setId(ports.ids().nextId())
+                .setSelector(selector)
+                .setOptions(options)
+                .build();
+        return router.read().thenApply(state -> LogReader.start(subscription, state, logs, ports, onMessage, onEnd));
     }
 
     /** Ends all sessions and calls; the log, the executors and the connections are for their owner to end. */

@@ -12,7 +12,7 @@ import io.skep.wire.SubscriptionMessage;
 import io.skep.wire.Task;
 import io.skep.wire.TaskState;
 import java.util.ArrayList;
-import java.util.HashSet;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
@@ -62,7 +62,7 @@ final class LogBroker {
     final class Collection implements AutoCloseable {
         private final SubscriptionMessage subscription;
         private final LogSink sink;
-        private final Set<String> asked = new HashSet<>();
+        private final Set<String> asked = new LinkedHashSet<>();
 
         private Collection(SubscriptionMessage subscription, LogSink sink) {
             this.subscription = subscription;
@@ -203,7 +203,7 @@ final class LogBroker {
 
     /** Returns the nodes that run, or ran, what is selected. */
     static Set<String> nodes(ClusterState state, LogSelector selector) {
-        Set<String> found = new HashSet<>();
+        Set<String> found = new LinkedHashSet<>();
         for (Task task : tasks(state, selector)) {
             if (!task.getNodeId().isEmpty()) {
                 found.add(task.getNodeId());

@@ -29,20 +29,23 @@ final class LogBrokerService extends LogBrokerGrpc.LogBrokerImplBase {
 
     @Override
     public StreamObserver<PublishLogsMessage> publishLogs(StreamObserver<PublishLogsResponse> response) {
-        return new Publication(Caller.current().nodeId(), response);
+        return new Publication(Caller.current().nodeId(), (ServerCallStreamObserver<PublishLogsResponse>) response);
     }
 
-    /** The lines that one node sends for one subscription. */
+    /** The lines that one node sends for one subscription: the next ones when the former were taken. */
     private final class Publication implements StreamObserver<PublishLogsMessage> {
         private final String nodeId;
-        private final StreamObserver<PublishLogsResponse> response;
+        private final ServerCallStreamObserver<PublishLogsResponse> response;
         private LogBroker.@Nullable Collection collection;
         private String subscriptionId = "";
         private boolean over;
 
-        Publication(String nodeId, StreamObserver<PublishLogsResponse> response) {
+        Publication(String nodeId, ServerCallStreamObserver<PublishLogsResponse> response) {
             this.nodeId = nodeId;
             this.response = response;
+            Replies.expectCancellation(response);
+            response.disableAutoRequest();
+            response.request(1);
         }
 
         @Override
@@ -58,7 +61,9 @@ final class LogBrokerService extends LogBrokerGrpc.LogBrokerImplBase {
                 return;
             }
             if (message.getMessagesCount() > 0) {
-                current.sink().lines(message.getMessagesList());
+                var _ = current.sink().lines(message.getMessagesList()).thenRun(() -> response.request(1));
+            } else {
+                response.request(1);
             }
             if (message.getClose()) {
                 finish(current, "");

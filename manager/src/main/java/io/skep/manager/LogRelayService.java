@@ -7,8 +7,11 @@ import io.skep.wire.CollectLogsRequest;
 import io.skep.wire.CollectedLogs;
 import io.skep.wire.LogMessage;
 import io.skep.wire.LogRelayGrpc;
+import java.util.ArrayDeque;
+import java.util.ArrayList;
 import java.util.Collection;
 import java.util.List;
+import java.util.concurrent.CompletableFuture;
 
 /** Gathers log lines for readers on other managers. */
 final class LogRelayService extends LogRelayGrpc.LogRelayImplBase {
@@ -32,55 +35,65 @@ final class LogRelayService extends LogRelayGrpc.LogRelayImplBase {
         }
     }
 
-    /** Passes lines on as fast as the other manager takes them. */
+    /**
+     * Passes lines on as fast as the other manager takes them. What waits is at most one message of lines for each node
+     * that sends some.
+     */
     private static final class Relay implements LogSink {
+        private record Item(CollectedLogs message, CompletableFuture<Void> sent) {}
+
         private final ServerCallStreamObserver<CollectedLogs> out;
+        private final ArrayDeque<Item> queue = new ArrayDeque<>();
         private boolean ended;
 
         Relay(ServerCallStreamObserver<CollectedLogs> out) {
             this.out = out;
-            out.setOnReadyHandler(this::wake);
+            out.setOnReadyHandler(this::flush);
         }
 
-        private synchronized void wake() {
-            notifyAll();
+        private void flush() {
+            List<Item> sent = new ArrayList<>();
+            synchronized (this) {
+                while (!queue.isEmpty() && (ended || out.isReady())) {
+                    Item item = queue.remove();
+                    if (!ended) {
+                        out.onNext(item.message());
+                    }
+                    sent.add(item);
+                }
+            }
+            sent.forEach(item -> item.sent().complete(null));
         }
 
-        private synchronized void end() {
-            ended = true;
-            notifyAll();
+        private void end() {
+            synchronized (this) {
+                ended = true;
+            }
+            flush();
         }
 
-        private synchronized void send(CollectedLogs message) {
-            out.onNext(message);
+        private CompletableFuture<Void> send(CollectedLogs.Builder message) {
+            Item item = new Item(message.build(), new CompletableFuture<>());
+            synchronized (this) {
+                queue.add(item);
+            }
+            flush();
+            return item.sent();
         }
 
         @Override
         public void serving(Collection<String> nodeIds) {
-            send(CollectedLogs.newBuilder().addAllServingNodeIds(nodeIds).build());
+            var _ = send(CollectedLogs.newBuilder().addAllServingNodeIds(nodeIds));
         }
 
         @Override
-        public synchronized void lines(List<LogMessage> messages) {
-            try {
-                while (!ended && !out.isReady()) {
-                    wait();
-                }
-            } catch (InterruptedException e) {
-                Thread.currentThread().interrupt();
-                return;
-            }
-            if (!ended) {
-                send(CollectedLogs.newBuilder().addAllMessages(messages).build());
-            }
+        public CompletableFuture<Void> lines(List<LogMessage> messages) {
+            return send(CollectedLogs.newBuilder().addAllMessages(messages));
         }
 
         @Override
         public void done(String nodeId, String failure) {
-            send(CollectedLogs.newBuilder()
-                    .setDoneNodeId(nodeId)
-                    .setFailure(failure)
-                    .build());
+            var _ = send(CollectedLogs.newBuilder().setDoneNodeId(nodeId).setFailure(failure));
         }
     }
 }

@@ -9,14 +9,12 @@ import io.skep.wire.Node;
 import io.skep.wire.Secret;
 import io.skep.wire.Service;
 import io.skep.wire.Task;
+import java.util.AbstractCollection;
 import java.util.Collection;
+import java.util.Iterator;
 import java.util.List;
-import java.util.Map;
+import java.util.Objects;
 import org.jspecify.annotations.Nullable;
-import org.pcollections.HashTreePMap;
-import org.pcollections.PMap;
-import org.pcollections.PVector;
-import org.pcollections.TreePVector;
 
 /**
  * The whole state of a cluster at one version, immutable.
@@ -26,9 +24,6 @@ import org.pcollections.TreePVector;
  * a user must name it (swarm-wire 8.1).
  */
 public final class ClusterState {
-    /** How many answered requests are remembered, so that a repeated one has its effect once. */
-    static final int REQUESTS_REMEMBERED_MAX = 4096;
-
     private static final ClusterState EMPTY = new ClusterState(
             0,
             Table.empty(Kind.CLUSTER),
@@ -38,10 +33,9 @@ public final class ClusterState {
             Table.empty(Kind.NETWORK),
             Table.empty(Kind.SECRET),
             Table.empty(Kind.CONFIG),
-            HashTreePMap.empty(),
-            HashTreePMap.empty(),
-            HashTreePMap.empty(),
-            TreePVector.empty());
+            HashTrie.empty(),
+            HashTrie.empty(),
+            Outcomes.none());
 
     private final long version;
     private final Table<Cluster> clusters;
@@ -51,10 +45,11 @@ public final class ClusterState {
     private final Table<Network> networks;
     private final Table<Secret> secrets;
     private final Table<Config> configs;
-    private final PMap<String, PMap<String, Task>> tasksByService;
-    private final PMap<String, PMap<String, Task>> tasksByNode;
-    private final PMap<String, CommandResult> outcomes;
-    private final PVector<String> requests;
+    /** The ids of the tasks of each service; the tasks themselves change more often than what they belong to. */
+    private final HashTrie<HashTrie<String>> tasksByService;
+
+    private final HashTrie<HashTrie<String>> tasksByNode;
+    private final Outcomes outcomes;
 
     private ClusterState(
             long version,
@@ -65,10 +60,9 @@ public final class ClusterState {
             Table<Network> networks,
             Table<Secret> secrets,
             Table<Config> configs,
-            PMap<String, PMap<String, Task>> tasksByService,
-            PMap<String, PMap<String, Task>> tasksByNode,
-            PMap<String, CommandResult> outcomes,
-            PVector<String> requests) {
+            HashTrie<HashTrie<String>> tasksByService,
+            HashTrie<HashTrie<String>> tasksByNode,
+            Outcomes outcomes) {
         this.version = version;
         this.clusters = clusters;
         this.nodes = nodes;
@@ -80,7 +74,6 @@ public final class ClusterState {
         this.tasksByService = tasksByService;
         this.tasksByNode = tasksByNode;
         this.outcomes = outcomes;
-        this.requests = requests;
     }
 
     public static ClusterState empty() {
@@ -123,14 +116,40 @@ public final class ClusterState {
 
     /** Returns the tasks of a service, in no particular order. */
     public Collection<Task> tasksOfService(String serviceId) {
-        Map<String, Task> found = tasksByService.get(serviceId);
-        return found == null ? List.of() : found.values();
+        return tasks(tasksByService.get(serviceId));
     }
 
     /** Returns the tasks that name a node, in no particular order. */
     public Collection<Task> tasksOfNode(String nodeId) {
-        Map<String, Task> found = tasksByNode.get(nodeId);
-        return found == null ? List.of() : found.values();
+        return tasks(tasksByNode.get(nodeId));
+    }
+
+    private Collection<Task> tasks(@Nullable HashTrie<String> ids) {
+        if (ids == null) {
+            return List.of();
+        }
+        return new AbstractCollection<>() {
+            @Override
+            public int size() {
+                return ids.size();
+            }
+
+            @Override
+            public Iterator<Task> iterator() {
+                Iterator<String> each = ids.values().iterator();
+                return new Iterator<>() {
+                    @Override
+                    public boolean hasNext() {
+                        return each.hasNext();
+                    }
+
+                    @Override
+                    public Task next() {
+                        return Objects.requireNonNull(tasks.get(each.next()));
+                    }
+                };
+            }
+        };
     }
 
     /** Returns what a request was answered, if it is one of the last that were. */
@@ -140,7 +159,7 @@ public final class ClusterState {
 
     /** Returns the remembered requests, oldest first. */
     List<String> requests() {
-        return requests;
+        return outcomes.requests();
     }
 
     @SuppressWarnings("unchecked")
@@ -161,8 +180,8 @@ public final class ClusterState {
     /** Returns this state with one object written (object given) or removed (null), and the same version. */
     <T extends Message> ClusterState with(Kind<T> kind, String id, @Nullable T object) {
         Table<T> table = object == null ? table(kind).without(id) : table(kind).with(object);
-        PMap<String, PMap<String, Task>> byService = tasksByService;
-        PMap<String, PMap<String, Task>> byNode = tasksByNode;
+        HashTrie<HashTrie<String>> byService = tasksByService;
+        HashTrie<HashTrie<String>> byNode = tasksByNode;
         if (kind == Kind.TASK) {
             Task before = tasks.get(id);
             Task after = (Task) object;
@@ -170,14 +189,9 @@ public final class ClusterState {
                     byService,
                     id,
                     before == null ? "" : before.getServiceId(),
-                    after == null ? "" : after.getServiceId(),
-                    after);
+                    after == null ? "" : after.getServiceId());
             byNode = reindex(
-                    byNode,
-                    id,
-                    before == null ? "" : before.getNodeId(),
-                    after == null ? "" : after.getNodeId(),
-                    after);
+                    byNode, id, before == null ? "" : before.getNodeId(), after == null ? "" : after.getNodeId());
         }
         return new ClusterState(
                 version,
@@ -190,17 +204,10 @@ public final class ClusterState {
                 replaced(configs, Kind.CONFIG, kind, table),
                 byService,
                 byNode,
-                outcomes,
-                requests);
+                outcomes);
     }
 
     ClusterState withOutcome(String requestId, CommandResult result) {
-        PMap<String, CommandResult> newOutcomes = outcomes.plus(requestId, result);
-        PVector<String> newRequests = outcomes.containsKey(requestId) ? requests : requests.plus(requestId);
-        while (newRequests.size() > REQUESTS_REMEMBERED_MAX) {
-            newOutcomes = newOutcomes.minus(newRequests.get(0));
-            newRequests = newRequests.minus(0);
-        }
         return new ClusterState(
                 version,
                 clusters,
@@ -212,8 +219,7 @@ public final class ClusterState {
                 configs,
                 tasksByService,
                 tasksByNode,
-                newOutcomes,
-                newRequests);
+                outcomes.with(requestId, result));
     }
 
     ClusterState withVersion(long newVersion) {
@@ -228,8 +234,7 @@ public final class ClusterState {
                 configs,
                 tasksByService,
                 tasksByNode,
-                outcomes,
-                requests);
+                outcomes);
     }
 
     @SuppressWarnings("unchecked")
@@ -238,19 +243,20 @@ public final class ClusterState {
         return kind == changed ? (Table<T>) changedTable : current;
     }
 
-    private static PMap<String, PMap<String, Task>> reindex(
-            PMap<String, PMap<String, Task>> index, String id, String oldKey, String newKey, @Nullable Task task) {
-        PMap<String, PMap<String, Task>> result = index;
-        if (!oldKey.isEmpty() && !oldKey.equals(newKey)) {
-            PMap<String, Task> bucket = result.get(oldKey);
-            if (bucket != null) {
-                PMap<String, Task> smaller = bucket.minus(id);
-                result = smaller.isEmpty() ? result.minus(oldKey) : result.plus(oldKey, smaller);
-            }
+    private static HashTrie<HashTrie<String>> reindex(
+            HashTrie<HashTrie<String>> index, String id, String oldKey, String newKey) {
+        if (oldKey.equals(newKey)) {
+            return index;
         }
-        if (!newKey.isEmpty() && task != null) {
-            PMap<String, Task> bucket = result.get(newKey);
-            result = result.plus(newKey, bucket == null ? HashTreePMap.singleton(id, task) : bucket.plus(id, task));
+        HashTrie<HashTrie<String>> result = index;
+        HashTrie<String> left = oldKey.isEmpty() ? null : result.get(oldKey);
+        if (left != null) {
+            HashTrie<String> smaller = left.without(id);
+            result = smaller.size() == 0 ? result.without(oldKey) : result.with(oldKey, smaller);
+        }
+        if (!newKey.isEmpty()) {
+            HashTrie<String> joined = result.get(newKey);
+            result = result.with(newKey, (joined == null ? HashTrie.<String>empty() : joined).with(id, id));
         }
         return result;
     }

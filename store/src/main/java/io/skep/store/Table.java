@@ -6,8 +6,6 @@ import java.util.Collection;
 import java.util.List;
 import java.util.Locale;
 import org.jspecify.annotations.Nullable;
-import org.pcollections.HashTreePMap;
-import org.pcollections.PMap;
 
 /**
  * All objects of one kind, immutable: changing it makes another that shares its parts.
@@ -16,17 +14,17 @@ import org.pcollections.PMap;
  */
 public final class Table<T extends Message> {
     private final Kind<T> kind;
-    private final PMap<String, T> byId;
-    private final PMap<String, String> idByName;
+    private final HashTrie<T> byId;
+    private final HashTrie<String> idByName;
 
-    private Table(Kind<T> kind, PMap<String, T> byId, PMap<String, String> idByName) {
+    private Table(Kind<T> kind, HashTrie<T> byId, HashTrie<String> idByName) {
         this.kind = kind;
         this.byId = byId;
         this.idByName = idByName;
     }
 
     static <T extends Message> Table<T> empty(Kind<T> kind) {
-        return new Table<>(kind, HashTreePMap.empty(), HashTreePMap.empty());
+        return new Table<>(kind, HashTrie.empty(), HashTrie.empty());
     }
 
     public @Nullable T get(String id) {
@@ -63,17 +61,17 @@ public final class Table<T extends Message> {
     Table<T> with(T object) {
         String id = kind.id(object);
         T before = byId.get(id);
-        PMap<String, String> names = idByName;
+        HashTrie<String> names = idByName;
         String name = kind.name(object).toLowerCase(Locale.ROOT);
         String nameBefore = before == null ? name : kind.name(before).toLowerCase(Locale.ROOT);
         // Another object may have taken the name already.
         if (!nameBefore.equals(name) && id.equals(names.get(nameBefore))) {
-            names = names.minus(nameBefore);
+            names = names.without(nameBefore);
         }
         if (!name.isEmpty() && !id.equals(names.get(name))) {
-            names = names.plus(name, id);
+            names = names.with(name, id);
         }
-        return new Table<>(kind, byId.plus(id, object), names);
+        return new Table<>(kind, byId.with(id, object), names);
     }
 
     Table<T> without(String id) {
@@ -82,7 +80,7 @@ public final class Table<T extends Message> {
             return this;
         }
         String name = kind.name(before).toLowerCase(Locale.ROOT);
-        PMap<String, String> names = id.equals(idByName.get(name)) ? idByName.minus(name) : idByName;
-        return new Table<>(kind, byId.minus(id), names);
+        HashTrie<String> names = id.equals(idByName.get(name)) ? idByName.without(name) : idByName;
+        return new Table<>(kind, byId.without(id), names);
     }
 }

@@ -22,6 +22,7 @@ import java.util.ArrayList;
 import java.util.Collection;
 import java.util.Comparator;
 import java.util.HashMap;
+import java.util.Iterator;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
@@ -223,10 +224,10 @@ final class Allocator implements Loop {
             dirtyTasks.addAll(waitingTasks);
             dirtyNodes.addAll(waitingNodes);
         }
-        drain(dirtyNetworks, id -> allocateNetwork(transaction, id, cluster));
-        drain(dirtyServices, id -> allocateService(transaction, id));
-        drain(dirtyTasks, id -> allocateTask(transaction, id, now));
-        drain(dirtyNodes, id -> allocateNode(transaction, id));
+        drain(transaction, dirtyNetworks, id -> allocateNetwork(transaction, id, cluster));
+        drain(transaction, dirtyServices, id -> allocateService(transaction, id));
+        drain(transaction, dirtyTasks, id -> allocateTask(transaction, id, now));
+        drain(transaction, dirtyNodes, id -> allocateNode(transaction, id));
     }
 
     @Override
@@ -234,10 +235,13 @@ final class Allocator implements Loop {
         return null;
     }
 
-    private static void drain(Set<String> dirty, Consumer<String> allocate) {
-        List<String> ids = List.copyOf(dirty);
-        dirty.clear();
-        ids.forEach(allocate);
+    private static void drain(Transaction transaction, Set<String> dirty, Consumer<String> allocate) {
+        Iterator<String> ids = dirty.iterator();
+        while (ids.hasNext() && !transaction.isFull()) {
+            String id = ids.next();
+            ids.remove();
+            allocate.accept(id);
+        }
     }
 
     private void allocateNetwork(Transaction transaction, String id, Cluster cluster) {

@@ -10,6 +10,7 @@ import io.skep.wire.Task;
 import io.skep.wire.TaskState;
 import java.time.Instant;
 import java.util.ArrayList;
+import java.util.Iterator;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Set;
@@ -88,12 +89,12 @@ final class GlobalOrchestrator extends Orchestrator {
     @Override
     public void act(Transaction transaction, Instant now) {
         super.act(transaction, now);
-        for (SlotKey key : List.copyOf(slotsToReconcile)) {
+        Iterator<SlotKey> keys = slotsToReconcile.iterator();
+        while (keys.hasNext() && !transaction.isFull()) {
+            SlotKey key = keys.next();
             Service service = transaction.state().services().get(key.serviceId());
             if (service == null || reconcile(transaction, now, service, List.of(key))) {
-                slotsToReconcile.remove(key);
-            } else {
-                wakeAgain(now);
+                keys.remove();
             }
         }
     }
@@ -113,6 +114,9 @@ final class GlobalOrchestrator extends Orchestrator {
         List<SlotKey> toUpdate = new ArrayList<>();
         boolean complete = true;
         for (SlotKey key : keys) {
+            if (transaction.isFull()) {
+                return false;
+            }
             Node node = transaction.state().nodes().get(key.nodeId());
             List<Task> tasks = slots.tasks(transaction.state(), key);
             if (node == null || TaskStates.losesTasks(node) || !Constraints.match(constraints, node)) {

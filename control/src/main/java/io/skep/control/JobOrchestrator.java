@@ -96,6 +96,9 @@ final class JobOrchestrator extends Orchestrator {
     protected boolean reconcile(Transaction transaction, Instant now, Service service) {
         ClusterState state = transaction.state();
         for (SlotKey key : slots.of(service.getId())) {
+            if (transaction.isFull()) {
+                return false;
+            }
             for (Task task : slots.tasks(state, key)) {
                 if (!isCurrent(service, task)) {
                     TaskStates.desire(transaction, task, TaskState.REMOVE);

@@ -12,6 +12,9 @@ import org.jspecify.annotations.Nullable;
  * <p>A loop hears of every change exactly once, in order, its own changes included, and before each of its turns. What
  * it remembers between turns must follow from the state: its constructor reads it from there when a leader begins.
  * Turns are repeated within a step until no loop changes anything, so a turn without news must change nothing.
+ *
+ * <p>A loop that may have to change many objects at once stops when {@link Transaction#isFull()}, keeps what is left
+ * for its next turn, and need not ask for that.
  */
 interface Loop {
     /**

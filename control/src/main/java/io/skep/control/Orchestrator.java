@@ -9,8 +9,8 @@ import io.skep.wire.Service;
 import io.skep.wire.Task;
 import io.skep.wire.TaskState;
 import java.time.Instant;
+import java.util.Iterator;
 import java.util.LinkedHashSet;
-import java.util.List;
 import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
@@ -18,19 +18,13 @@ import org.jspecify.annotations.Nullable;
  * A loop that gives the services of one mode the tasks they ask for.
  *
  * <p>What ended, or lost its node, is restarted task by task; a service as a whole is only looked at when it, or the
- * set of its slots, changed. At most {@value #NEW_TASKS_PER_STEP_MAX} tasks are made in one step, which bounds the size
- * of a transaction; the rest follows in the next step, at once.
+ * set of its slots, changed.
  */
 abstract class Orchestrator implements Loop {
-    static final int NEW_TASKS_PER_STEP_MAX = 1000;
-
     protected final Slots slots;
     protected final RestartSupervisor restarts;
     private final Set<String> servicesToReconcile = new LinkedHashSet<>();
     private final Set<String> tasksToRestart = new LinkedHashSet<>();
-    private long step = -1;
-    private int newTasksLeft;
-    private @Nullable Instant nextWake;
 
     protected Orchestrator(ClusterState state, Slots slots, RestartSupervisor restarts) {
         this.slots = slots;
@@ -52,7 +46,7 @@ abstract class Orchestrator implements Loop {
     /** Returns whether the service is of the mode of this orchestrator; a mode never changes. */
     protected abstract boolean handles(Service service);
 
-    /** Makes, removes and updates the tasks of a service; returns false if it must go on in the next step. */
+    /** Makes, removes and updates the tasks of a service; returns false if the transaction got full before the end. */
     protected abstract boolean reconcile(Transaction transaction, Instant now, Service service);
 
     /** Returns whether a task must be replaced. */
@@ -139,26 +133,29 @@ abstract class Orchestrator implements Loop {
 
     @Override
     public void act(Transaction transaction, Instant now) {
-        if (step != transaction.version()) {
-            step = transaction.version();
-            newTasksLeft = NEW_TASKS_PER_STEP_MAX;
-        }
-        nextWake = null;
-        for (String id : List.copyOf(tasksToRestart)) {
+        Iterator<String> tasks = tasksToRestart.iterator();
+        while (tasks.hasNext() && !transaction.isFull()) {
+            String id = tasks.next();
+            tasks.remove();
             restart(transaction, now, id);
         }
-        for (String id : List.copyOf(servicesToReconcile)) {
+        Iterator<String> services = servicesToReconcile.iterator();
+        String unfinished = null;
+        while (services.hasNext() && unfinished == null && !transaction.isFull()) {
+            String id = services.next();
+            services.remove();
             Service service = transaction.state().services().get(id);
-            if (service == null || reconcile(transaction, now, service)) {
-                servicesToReconcile.remove(id);
-            } else {
-                wakeAgain(now);
+            if (service != null && !reconcile(transaction, now, service)) {
+                unfinished = id;
             }
+        }
+        if (unfinished != null) {
+            // Behind the others, which need not wait for all of a large one.
+            servicesToReconcile.add(unfinished);
         }
     }
 
     private void restart(Transaction transaction, Instant now, String taskId) {
-        tasksToRestart.remove(taskId);
         ClusterState state = transaction.state();
         Task task = state.tasks().get(taskId);
         Service service = task == null ? null : state.services().get(task.getServiceId());
@@ -175,21 +172,15 @@ abstract class Orchestrator implements Loop {
 
     @Override
     public final @Nullable Instant nextWake() {
-        return nextWake;
+        return null;
     }
 
-    /** Makes the next step follow at once. */
-    protected final void wakeAgain(Instant now) {
-        nextWake = now;
-    }
-
-    /** Fills a slot, unless this step has made as many tasks as it may; returns whether it did. */
+    /** Fills a slot, unless the transaction is full; returns whether it did. */
     protected final boolean fill(
             Transaction transaction, Instant now, Service service, SlotKey key, TaskState desired) {
-        if (newTasksLeft == 0) {
+        if (transaction.isFull()) {
             return false;
         }
-        newTasksLeft--;
         boolean free = slots.tasks(transaction.state(), key).stream()
                 .allMatch(task -> TaskStates.isStopped(transaction.state(), task));
         slots.create(transaction, now, service, key, free ? desired : TaskState.READY);

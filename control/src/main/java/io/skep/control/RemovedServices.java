@@ -8,14 +8,15 @@ import io.skep.wire.Service;
 import io.skep.wire.Task;
 import io.skep.wire.TaskState;
 import java.time.Instant;
+import java.util.ArrayDeque;
 import java.util.LinkedHashSet;
-import java.util.List;
 import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
 /** The loop that lets the tasks of removed services go, whatever their mode (swarm-wire 6.3). */
 final class RemovedServices implements Loop {
     private final Set<String> removed = new LinkedHashSet<>();
+    private final ArrayDeque<String> tasksToRemove = new ArrayDeque<>();
 
     RemovedServices(ClusterState state) {
         for (Task task : state.tasks().values()) {
@@ -37,12 +38,16 @@ final class RemovedServices implements Loop {
     public void act(Transaction transaction, Instant now) {
         for (String id : removed) {
             if (transaction.state().services().get(id) == null) {
-                for (Task task : List.copyOf(transaction.state().tasksOfService(id))) {
-                    TaskStates.desire(transaction, task, TaskState.REMOVE);
-                }
+                transaction.state().tasksOfService(id).forEach(task -> tasksToRemove.add(task.getId()));
             }
         }
         removed.clear();
+        while (!tasksToRemove.isEmpty() && !transaction.isFull()) {
+            Task task = transaction.state().tasks().get(tasksToRemove.remove());
+            if (task != null) {
+                TaskStates.desire(transaction, task, TaskState.REMOVE);
+            }
+        }
     }
 
     @Override

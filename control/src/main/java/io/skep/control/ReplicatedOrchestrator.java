@@ -1,15 +1,18 @@
 package io.skep.control;
 
 import io.skep.store.ClusterState;
+import io.skep.store.Event;
 import io.skep.store.Transaction;
 import io.skep.wire.Service;
 import io.skep.wire.Task;
 import io.skep.wire.TaskState;
+import io.skep.wire.Version;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.HashMap;
-import java.util.HashSet;
+import java.util.Iterator;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -24,7 +27,33 @@ final class ReplicatedOrchestrator extends Orchestrator {
 
     private record Ranked(Slot slot, int rank) {}
 
+    /**
+     * What it takes to give a service the slots it asks for, as far as it is not done. A step may do only a part of it.
+     * What happens to the slots meanwhile is seen when it is done, for then the service is looked at again.
+     */
+    private static final class Resize {
+        final Version version;
+        final long replicas;
+        final Set<SlotKey> surplus = new LinkedHashSet<>();
+        long missing;
+        long lastTried;
+
+        Resize(Service service) {
+            this.version = service.getSpecVersion();
+            this.replicas = replicas(service);
+        }
+
+        boolean isFor(Service service) {
+            return replicas == replicas(service) && version.equals(service.getSpecVersion());
+        }
+
+        private static long replicas(Service service) {
+            return service.getSpec().getReplicated().getReplicas();
+        }
+    }
+
     private final Updater updater;
+    private final Map<String, Resize> unfinished = new HashMap<>();
 
     ReplicatedOrchestrator(ClusterState state, Slots slots, RestartSupervisor restarts, Updater updater) {
         super(state, slots, restarts);
@@ -38,50 +67,75 @@ final class ReplicatedOrchestrator extends Orchestrator {
     }
 
     @Override
+    protected void observeService(Event<Service> event) {
+        super.observeService(event);
+        if (event.after() == null) {
+            unfinished.remove(event.id());
+        }
+    }
+
+    @Override
     protected boolean reconcile(Transaction transaction, Instant now, Service service) {
-        ClusterState state = transaction.state();
+        Resize begun = unfinished.remove(service.getId());
+        boolean goesOn = begun != null && begun.isFor(service);
+        Resize resize = begun != null && goesOn ? begun : resize(transaction.state(), now, service);
+        boolean complete = addSlots(transaction, now, service, resize) && removeSlots(transaction, resize);
+        if (!complete) {
+            unfinished.put(service.getId(), resize);
+        }
+        return complete && (!goesOn || reconcile(transaction, now, service));
+    }
+
+    private Resize resize(ClusterState state, Instant now, Service service) {
         List<Slot> filled = new ArrayList<>();
-        List<SlotKey> dead = new ArrayList<>();
+        Resize resize = new Resize(service);
         for (SlotKey key : slots.of(service.getId())) {
             List<Task> current = restarts.current(state, service, slots.tasks(state, key));
             if (current.isEmpty()) {
-                dead.add(key);
+                resize.surplus.add(key);
             } else {
                 filled.add(new Slot(key, current));
             }
         }
-        long replicas = service.getSpec().getReplicated().getReplicas();
         List<Slot> kept = filled;
-        if (filled.size() > replicas) {
+        if (filled.size() > resize.replicas) {
             List<Slot> byValue = mostValuableFirst(filled);
-            kept = byValue.subList(0, (int) replicas);
-            for (Slot slot : byValue.subList((int) replicas, byValue.size())) {
-                remove(transaction, slot.key());
+            kept = byValue.subList(0, (int) resize.replicas);
+            for (Slot slot : byValue.subList((int) resize.replicas, byValue.size())) {
+                resize.surplus.add(slot.key());
             }
         }
-        boolean complete = addSlots(transaction, now, service, kept, dead, replicas - kept.size());
-        for (SlotKey key : dead) {
-            remove(transaction, key);
-        }
-        updater.update(
-                transaction.state(), now, service, kept.stream().map(Slot::key).toList());
-        return complete;
+        resize.missing = resize.replicas - kept.size();
+        updater.update(state, now, service, kept.stream().map(Slot::key).toList());
+        return resize;
     }
 
-    private boolean addSlots(
-            Transaction transaction, Instant now, Service service, List<Slot> kept, List<SlotKey> dead, long missing) {
-        Set<Long> used = new HashSet<>();
-        kept.forEach(slot -> used.add(slot.key().slot()));
-        long number = 0;
-        for (long i = 0; i < missing; i++) {
-            do {
-                number++;
-            } while (used.contains(number));
-            SlotKey key = new SlotKey(service.getId(), number, "");
-            if (!fill(transaction, now, service, key, TaskState.RUNNING)) {
+    private boolean addSlots(Transaction transaction, Instant now, Service service, Resize resize) {
+        while (resize.missing > 0) {
+            SlotKey key = new SlotKey(service.getId(), resize.lastTried + 1, "");
+            List<Task> tasks = slots.tasks(transaction.state(), key);
+            if (restarts.current(transaction.state(), service, tasks).isEmpty()) {
+                if (!fill(transaction, now, service, key, TaskState.RUNNING)) {
+                    return false;
+                }
+                resize.surplus.remove(key);
+                resize.missing--;
+            }
+            resize.lastTried++;
+        }
+        return true;
+    }
+
+    private boolean removeSlots(Transaction transaction, Resize resize) {
+        Iterator<SlotKey> keys = resize.surplus.iterator();
+        while (keys.hasNext()) {
+            if (transaction.isFull()) {
                 return false;
             }
-            dead.remove(key);
+            for (Task task : slots.tasks(transaction.state(), keys.next())) {
+                TaskStates.desire(transaction, task, TaskState.REMOVE);
+            }
+            keys.remove();
         }
         return true;
     }
@@ -102,11 +156,5 @@ final class ReplicatedOrchestrator extends Orchestrator {
         }
         ranked.sort(Comparator.comparingInt(Ranked::rank));
         return new ArrayList<>(ranked.stream().map(Ranked::slot).toList());
-    }
-
-    private void remove(Transaction transaction, SlotKey key) {
-        for (Task task : slots.tasks(transaction.state(), key)) {
-            TaskStates.desire(transaction, task, TaskState.REMOVE);
-        }
     }
 }

@@ -14,6 +14,7 @@ import io.skep.wire.TaskState;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.HashMap;
+import java.util.Iterator;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
@@ -105,10 +106,12 @@ final class RestartSupervisor implements Loop {
             stopWaiting(due);
             toCheck.add(due);
         }
-        for (String id : toCheck) {
+        Iterator<String> ids = toCheck.iterator();
+        while (ids.hasNext() && !transaction.isFull()) {
+            String id = ids.next();
+            ids.remove();
             startOrWait(transaction, now, id);
         }
-        toCheck.clear();
     }
 
     private void startOrWait(Transaction transaction, Instant now, String taskId) {
@@ -183,6 +186,9 @@ final class RestartSupervisor implements Loop {
      * it fills its slot although it ended, because it may not be restarted.
      */
     List<Task> current(ClusterState state, Service service, List<Task> slot) {
+        if (slot.size() == 1 && slot.getFirst().getDesiredStateValue() <= TaskState.RUNNING_VALUE) {
+            return slot;
+        }
         List<Task> runnable = slot.stream()
                 .filter(task -> task.getDesiredStateValue() <= TaskState.RUNNING_VALUE)
                 .toList();

@@ -31,6 +31,7 @@ final class Slots implements Loop {
             .thenComparing(Task::getId);
 
     private final IdSource ids;
+    /** The lists do not change and have no room to grow: most slots have one task. */
     private final Map<String, Map<SlotKey, List<String>>> byService = new LinkedHashMap<>();
 
     Slots(ClusterState state, IdSource ids) {
@@ -68,9 +69,14 @@ final class Slots implements Loop {
         return List.copyOf(byService.getOrDefault(serviceId, Map.of()).keySet());
     }
 
+    /** Returns how many tasks a slot has. */
+    int size(SlotKey key) {
+        return taskIds(key).size();
+    }
+
     /** Returns the tasks of a slot, oldest first. */
     List<Task> tasks(ClusterState state, SlotKey key) {
-        List<String> taskIds = byService.getOrDefault(key.serviceId(), Map.of()).getOrDefault(key, List.of());
+        List<String> taskIds = taskIds(key);
         List<Task> tasks = new ArrayList<>(taskIds.size());
         for (String id : taskIds) {
             Task task = state.tasks().get(id);
@@ -79,6 +85,11 @@ final class Slots implements Loop {
             }
         }
         return tasks;
+    }
+
+    private List<String> taskIds(SlotKey key) {
+        Map<SlotKey, List<String>> slots = byService.get(key.serviceId());
+        return slots == null ? List.of() : slots.getOrDefault(key, List.of());
     }
 
     /** Makes the next task of a slot. */
@@ -130,12 +141,16 @@ final class Slots implements Loop {
         if (service == null) {
             return;
         }
-        List<String> taskIds = byService
+        byService
                 .computeIfAbsent(service.getId(), id -> new LinkedHashMap<>())
-                .computeIfAbsent(SlotKey.of(service, task), key -> new ArrayList<>());
-        if (!taskIds.contains(task.getId())) {
-            taskIds.add(task.getId());
-        }
+                .merge(SlotKey.of(service, task), List.of(task.getId()), (known, added) -> {
+                    if (known.contains(task.getId())) {
+                        return known;
+                    }
+                    List<String> more = new ArrayList<>(known);
+                    more.addAll(added);
+                    return List.copyOf(more);
+                });
     }
 
     private void remove(ClusterState state, Task task) {
@@ -144,10 +159,10 @@ final class Slots implements Loop {
         if (service == null || slots == null) {
             return;
         }
-        SlotKey key = SlotKey.of(service, task);
-        List<String> taskIds = slots.get(key);
-        if (taskIds != null && taskIds.remove(task.getId()) && taskIds.isEmpty()) {
-            slots.remove(key);
-        }
+        slots.computeIfPresent(SlotKey.of(service, task), (key, known) -> {
+            List<String> left = new ArrayList<>(known);
+            left.remove(task.getId());
+            return left.isEmpty() ? null : List.copyOf(left);
+        });
     }
 }

@@ -11,6 +11,7 @@ import io.skep.wire.TaskState;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.HashSet;
+import java.util.Iterator;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Set;
@@ -92,13 +93,14 @@ final class TaskReaper implements Loop {
 
     @Override
     public void act(Transaction transaction, Instant now) {
-        for (String id : toRemove) {
-            Task task = transaction.state().tasks().get(id);
+        Iterator<String> ids = toRemove.iterator();
+        while (ids.hasNext() && !transaction.isFull()) {
+            Task task = transaction.state().tasks().get(ids.next());
+            ids.remove();
             if (task != null && isRemovable(task, transaction.state())) {
-                transaction.remove(Kind.TASK, id);
+                transaction.remove(Kind.TASK, task.getId());
             }
         }
-        toRemove.clear();
         if (historyLimitChanged) {
             historyLimitChanged = false;
             for (Task task : transaction.state().tasks().values()) {
@@ -125,19 +127,19 @@ final class TaskReaper implements Loop {
         if (cluster == null) {
             return;
         }
-        for (SlotKey key : dirty) {
+        Iterator<SlotKey> keys = dirty.iterator();
+        while (keys.hasNext() && !transaction.isFull()) {
+            SlotKey key = keys.next();
+            keys.remove();
             Service service = transaction.state().services().get(key.serviceId());
-            if (service != null) {
-                trim(transaction, service, slots.tasks(transaction.state(), key), limit(service, cluster));
+            long limit = service == null ? -1 : limit(service, cluster);
+            if (service != null && limit >= 0 && slots.size(key) > limit) {
+                trim(transaction, service, slots.tasks(transaction.state(), key), limit);
             }
         }
-        dirty.clear();
     }
 
     private void trim(Transaction transaction, Service service, List<Task> tasks, long limit) {
-        if (limit < 0 || tasks.size() <= limit) {
-            return;
-        }
         List<Task> filling = restarts.current(transaction.state(), service, tasks);
         long surplus = tasks.size() - limit;
         for (int i = 0; i < tasks.size() && surplus > 0; i++) {

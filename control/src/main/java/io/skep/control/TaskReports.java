@@ -32,7 +32,8 @@ final class TaskReports {
             TaskStatus status = update.getStatus();
             boolean known = TaskState.forNumber(status.getStateValue()) != null;
             boolean behind = status.getStateValue() < task.getStatus().getStateValue();
-            if (!known || behind || isSame(status, task.getStatus())) {
+            boolean ahead = status.getStateValue() > task.getStatus().getStateValue();
+            if (!known || behind || (!ahead && isSame(status, task.getStatus()))) {
                 continue;
             }
             transaction.put(

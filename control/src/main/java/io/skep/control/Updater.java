@@ -19,6 +19,7 @@ import java.util.ArrayList;
 import java.util.Collection;
 import java.util.HashMap;
 import java.util.HashSet;
+import java.util.Iterator;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
@@ -80,8 +81,9 @@ final class Updater implements Loop {
             run.resume(state, now, service, keys);
             runs.put(id, run);
         }
+        Set<SlotKey> inHand = new HashSet<>(run.inHand.values());
         for (SlotKey key : keys) {
-            if (!run.inHand.containsValue(key) && !run.attempted.contains(key) && isDirty(state, service, key)) {
+            if (!inHand.contains(key) && !run.attempted.contains(key) && isDirty(state, service, key)) {
                 run.toDo.add(key);
             }
         }
@@ -114,10 +116,14 @@ final class Updater implements Loop {
 
     @Override
     public void act(Transaction transaction, Instant now) {
-        for (SlotKey key : slotsToSettle) {
-            settle(transaction, key);
+        Iterator<SlotKey> keys = slotsToSettle.iterator();
+        while (keys.hasNext() && !transaction.isFull()) {
+            SlotKey key = keys.next();
+            keys.remove();
+            if (slots.size(key) > 1) {
+                settle(transaction, key);
+            }
         }
-        slotsToSettle.clear();
         for (Map.Entry<String, Run> run : runs.entrySet()) {
             Instant wake = run.getValue().wake;
             if (wake != null && !wake.isAfter(now)) {
@@ -207,6 +213,9 @@ final class Updater implements Loop {
 
     private boolean isDirty(ClusterState state, Service service, SlotKey key) {
         List<Task> tasks = slots.tasks(state, key);
+        if (tasks.size() == 1 && isRunnable(tasks.getFirst())) {
+            return isDirty(state, service, tasks.getFirst());
+        }
         List<Task> runnable = tasks.stream().filter(Updater::isRunnable).toList();
         if (runnable.isEmpty()) {
             // What ended for good is replaced by a new version all the same.
@@ -343,6 +352,10 @@ final class Updater implements Loop {
             toCheck.clear();
             pausesUntil.removeIf(until -> !until.isAfter(now));
             while (!toDo.isEmpty() && inHand.size() + pausesUntil.size() < parallelism) {
+                if (transaction.isFull()) {
+                    wake = now;
+                    return false;
+                }
                 SlotKey key = toDo.iterator().next();
                 toDo.remove(key);
                 begin(transaction, now, service, key);

@@ -33,6 +33,7 @@ public final class Transaction {
     private ClusterState state;
     private final List<Event<?>> events = new ArrayList<>();
     private final List<RequestOutcome> outcomes = new ArrayList<>();
+    private int fullAt = Integer.MAX_VALUE;
 
     /**
      * Begins a transaction.
@@ -68,6 +69,16 @@ public final class Transaction {
     /** Returns what was changed so far, in order. An object that is written twice appears twice. */
     public List<Event<?>> events() {
         return Collections.unmodifiableList(events);
+    }
+
+    /** Lets this many more changes in until {@link #isFull()}, a bound that those who change much keep to. */
+    public void allow(int changes) {
+        fullAt = events.size() + changes;
+    }
+
+    /** Returns whether further changes should wait for a later transaction. */
+    public boolean isFull() {
+        return events.size() >= fullAt;
     }
 
     public boolean isEmpty() {

@@ -1,5 +1,6 @@
 package io.skep.manager;
 
+import com.google.protobuf.ByteString;
 import com.google.protobuf.Timestamp;
 import io.grpc.Deadline;
 import io.skep.control.CommandException;
@@ -491,7 +492,9 @@ final class LeaderRuntime implements AutoCloseable {
         synchronized (lock) {
             proposals++;
         }
-        CompletableFuture<Long> proposed = consensus.propose(current.term, entry.toByteString());
+        ByteString bytes = entry.toByteString();
+        store.decided(bytes, transaction);
+        CompletableFuture<Long> proposed = consensus.propose(current.term, bytes);
         current.committed = proposed.handle((index, failure) -> {
             synchronized (lock) {
                 proposals--;

@@ -306,6 +306,7 @@ final class ScaleBenchmark {
         logBytes += bytes.size();
         largestEntry = Math.max(largestEntry, bytes.size());
         index++;
+        store.decided(bytes, transaction);
         store.apply(index, bytes);
         if (follower != null) {
             long begin = cpuNanosOfThread();

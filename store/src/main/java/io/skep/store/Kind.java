@@ -44,7 +44,9 @@ public final class Kind<T extends Message> {
             task -> "",
             Task::getMeta,
             (task, meta) -> task.toBuilder().setMeta(meta).build(),
-            task -> LogChange.newBuilder().setTask(task.toBuilder().clearMeta()));
+            task -> {
+                throw new IllegalArgumentException("tasks are written by a TaskEncoder");
+            });
     public static final Kind<Network> NETWORK = new Kind<>(
             ObjectKind.OBJECT_KIND_NETWORK,
             "network",

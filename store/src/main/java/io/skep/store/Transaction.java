@@ -9,6 +9,7 @@ import io.skep.wire.Meta;
 import io.skep.wire.Removal;
 import io.skep.wire.RequestOutcome;
 import io.skep.wire.Task;
+import io.skep.wire.TaskChange;
 import io.skep.wire.Version;
 import java.time.Instant;
 import java.util.ArrayList;
@@ -30,10 +31,18 @@ import org.jspecify.annotations.Nullable;
 public final class Transaction {
     private final Timestamp at;
     private final long version;
+    private final ClusterState base;
+    /** The meta data of an object that is made here, shared by all. */
+    private final Meta madeNow;
+
     private ClusterState state;
     private final List<Event<?>> events = new ArrayList<>();
     private final List<RequestOutcome> outcomes = new ArrayList<>();
     private int fullAt = Integer.MAX_VALUE;
+    /** This and the next are made when they are asked for, and forgotten when something changes again. */
+    private @Nullable Outcome outcome;
+
+    private @Nullable ClusterState committed;
 
     /**
      * Begins a transaction.
@@ -52,8 +61,14 @@ public final class Transaction {
 
     Transaction(ClusterState base, Timestamp at) {
         this.at = at;
+        this.base = base;
         this.state = base;
         this.version = base.version() + 1;
+        this.madeNow = Meta.newBuilder()
+                .setVersion(Version.newBuilder().setIndex(version))
+                .setCreatedAt(at)
+                .setUpdatedAt(at)
+                .build();
     }
 
     /** Returns the state with the changes made so far; its version is still that of the base. */
@@ -104,6 +119,7 @@ public final class Transaction {
         if (before == null) {
             return;
         }
+        changed();
         state = state.with(kind, id, null);
         events.add(new Event<>(kind, before, null));
     }
@@ -114,6 +130,7 @@ public final class Transaction {
                 .setRequestId(requestId)
                 .setResult(result)
                 .build());
+        changed();
         state = state.withOutcome(requestId, result);
     }
 
@@ -124,48 +141,100 @@ public final class Transaction {
 
     /** Forgets all changes made since the savepoint. */
     public void rollBack(Savepoint savepoint) {
+        changed();
         state = savepoint.state;
         events.subList(savepoint.events, events.size()).clear();
         outcomes.subList(savepoint.outcomes, outcomes.size()).clear();
     }
 
-    /** Returns the state after this transaction. */
+    /** Returns the state after this transaction, the same object each time unless something changed in between. */
     public ClusterState commit() {
-        return state.withVersion(version);
+        ClusterState known = committed;
+        if (known == null) {
+            known = state.withVersion(version);
+            committed = known;
+        }
+        return known;
+    }
+
+    /**
+     * Returns this transaction as what it did in the end, each object against the base: the events that followers have
+     * when they make it again from the log.
+     */
+    Commit toCommit() {
+        Outcome outcome = outcome();
+        List<Event<?>> all = new ArrayList<>(outcome.others);
+        all.addAll(outcome.tasks);
+        return new Commit(base, commit(), all, false);
     }
 
     /** Returns the changes as followers apply them. */
     public LogTransaction toLog() {
+        Outcome outcome = outcome();
+        LogTransaction.Builder log = LogTransaction.newBuilder().addAllOutcomes(outcomes);
+        for (Event<?> event : outcome.others) {
+            log.addChanges(change(event));
+        }
+        if (!outcome.tasks.isEmpty()) {
+            TaskEncoder encoder = new TaskEncoder(state, at);
+            for (Event<Task> event : outcome.tasks) {
+                encoder.add(event.before(), event.object());
+            }
+            log.setTasks(encoder.batch());
+        }
+        return log.build();
+    }
+
+    private void changed() {
+        outcome = null;
+        committed = null;
+    }
+
+    private Outcome outcome() {
+        Outcome known = outcome;
+        if (known != null) {
+            return known;
+        }
+        Outcome made = new Outcome(new ArrayList<>(), new ArrayList<>());
         Map<ObjectKey, Touched<?>> touched = new LinkedHashMap<>();
         for (Event<?> event : events) {
             ObjectKey key = new ObjectKey(event.kind(), event.id());
             touched.computeIfAbsent(key, first -> new Touched<>(event)).removed |= event.after() == null;
         }
-        List<LogChange> changes = new ArrayList<>();
-        List<LogChange> taskChanges = new ArrayList<>();
-        touched.forEach((key, object) -> addChanges(object, key.kind() == Kind.TASK ? taskChanges : changes));
-        return LogTransaction.newBuilder()
-                .addAllChanges(changes)
-                .addAllChanges(taskChanges)
-                .addAllOutcomes(outcomes)
-                .build();
+        touched.values().forEach(object -> collect(object, made));
+        outcome = made;
+        return made;
     }
 
-    private <T extends Message> void addChanges(Touched<T> touched, List<LogChange> changes) {
+    private <T extends Message> void collect(Touched<T> touched, Outcome into) {
         Kind<T> kind = touched.first.kind();
-        String id = touched.first.id();
         T before = touched.first.before();
         // One that was removed and made again is a new one: it is as old as this transaction.
         if (before != null && touched.removed) {
-            changes.add(LogChange.newBuilder()
-                    .setRemoval(Removal.newBuilder().setKind(kind.wire()).setId(id))
-                    .build());
+            into.others.add(new Event<>(kind, before, null));
             before = null;
         }
-        T after = state.table(kind).get(id);
+        T after = state.table(kind).get(touched.first.id());
         if (after != null) {
-            changes.add(encode(kind, before, after));
+            Event<T> written = new Event<>(kind, before, after);
+            Event<Task> task = written.as(Kind.TASK);
+            if (task == null) {
+                into.others.add(written);
+            } else {
+                into.tasks.add(task);
+            }
         }
+    }
+
+    private static <T extends Message> LogChange change(Event<T> event) {
+        T after = event.after();
+        return after != null
+                ? event.kind().change(after).build()
+                : LogChange.newBuilder()
+                        .setRemoval(Removal.newBuilder()
+                                .setKind(event.kind().wire())
+                                .setId(event.id()))
+                        .build();
     }
 
     /** Makes the changes of a logged transaction again. */
@@ -174,15 +243,6 @@ public final class Transaction {
             switch (change.getKindCase()) {
                 case NODE -> put(Kind.NODE, change.getNode());
                 case SERVICE -> put(Kind.SERVICE, change.getService());
-                case TASK -> put(Kind.TASK, TaskCodec.expand(state, change));
-                case TASK_PATCH -> {
-                    Task before = state.tasks().get(change.getTaskPatch().getId());
-                    if (before == null) {
-                        throw new IllegalStateException(
-                                "the log changes task " + change.getTaskPatch().getId() + ", which does not exist");
-                    }
-                    put(Kind.TASK, TaskCodec.patch(before, change.getTaskPatch()));
-                }
                 case NETWORK -> put(Kind.NETWORK, change.getNetwork());
                 case CLUSTER -> put(Kind.CLUSTER, change.getCluster());
                 case SECRET -> put(Kind.SECRET, change.getSecret());
@@ -195,31 +255,52 @@ public final class Transaction {
                     throw new IllegalStateException("the log holds a change that this version does not know");
             }
         }
+        TaskDecoder decoder = new TaskDecoder(state, at, logged.getTasks());
+        for (TaskChange change : logged.getTasks().getTasksList()) {
+            Task before = state.tasks().get(change.getId());
+            if (before == null && !change.getMade()) {
+                throw new IllegalStateException("the log changes task " + change.getId() + ", which does not exist");
+            }
+            write(
+                    Kind.TASK,
+                    before,
+                    decoder.decode(change.getMade() ? null : before, change)
+                            .setMeta(meta(before == null ? null : before.getMeta()))
+                            .build());
+        }
         for (RequestOutcome outcome : logged.getOutcomesList()) {
             answer(outcome.getRequestId(), outcome.getResult());
         }
     }
 
-    private <T extends Message> LogChange encode(Kind<T> kind, @Nullable T before, T object) {
-        if (object instanceof Task task) {
-            return before instanceof Task known ? TaskCodec.diff(known, task) : TaskCodec.compact(state, task);
-        }
-        return kind.change(object).build();
-    }
-
     private <T extends Message> T apply(Kind<T> kind, @Nullable T before, T object) {
-        Meta meta = Meta.newBuilder()
-                .setVersion(Version.newBuilder().setIndex(version))
-                .setCreatedAt(before == null ? at : kind.meta(before).getCreatedAt())
-                .setUpdatedAt(at)
-                .build();
-        T stamped = kind.withMeta(object, meta);
-        state = state.with(kind, kind.id(object), stamped);
-        events.add(new Event<>(kind, before, stamped));
+        T stamped = kind.withMeta(object, meta(before == null ? null : kind.meta(before)));
+        write(kind, before, stamped);
         return stamped;
     }
 
+    private <T extends Message> void write(Kind<T> kind, @Nullable T before, T after) {
+        changed();
+        state = state.with(kind, kind.id(after), after);
+        events.add(new Event<>(kind, before, after));
+    }
+
+    private Meta meta(@Nullable Meta before) {
+        if (before == null) {
+            return madeNow;
+        }
+        return madeNow.toBuilder().setCreatedAt(before.getCreatedAt()).build();
+    }
+
     private record ObjectKey(Kind<?> kind, String id) {}
+
+    /**
+     * What came of each object in the end.
+     *
+     * @param others all that is removed, and all that is written but tasks
+     * @param tasks the tasks that are written
+     */
+    private record Outcome(List<Event<?>> others, List<Event<Task>> tasks) {}
 
     private static final class Touched<T extends Message> {
         final Event<T> first;

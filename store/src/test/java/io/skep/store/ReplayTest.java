@@ -2,12 +2,17 @@ package io.skep.store;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import com.google.protobuf.ByteString;
 import com.google.protobuf.Message;
 import com.google.protobuf.Timestamp;
 import io.skep.wire.Annotations;
 import io.skep.wire.CommandResult;
 import io.skep.wire.ContainerSpec;
+import io.skep.wire.ContainerStatus;
+import io.skep.wire.DiscreteGenericResource;
+import io.skep.wire.Driver;
 import io.skep.wire.Endpoint;
+import io.skep.wire.GenericResource;
 import io.skep.wire.LogChange;
 import io.skep.wire.LogEntry;
 import io.skep.wire.Network;
@@ -15,13 +20,18 @@ import io.skep.wire.NetworkAttachment;
 import io.skep.wire.NetworkSpec;
 import io.skep.wire.Node;
 import io.skep.wire.NodeSpec;
+import io.skep.wire.PortConfig;
+import io.skep.wire.PortStatus;
 import io.skep.wire.Service;
 import io.skep.wire.ServiceSpec;
 import io.skep.wire.Task;
+import io.skep.wire.TaskBatch;
+import io.skep.wire.TaskChange;
 import io.skep.wire.TaskSpec;
 import io.skep.wire.TaskState;
 import io.skep.wire.TaskStatus;
 import io.skep.wire.Version;
+import io.skep.wire.VolumeAttachment;
 import java.io.ByteArrayInputStream;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
@@ -81,17 +91,78 @@ final class ReplayTest {
         assertSame(again.state(), restored.state());
     }
 
-    @Property(tries = 300)
+    @Property(tries = 2000)
     void aTaskSurvivesItsEncodings(@ForAll long seed) {
         Random random = new Random(seed);
         ClusterState state = ClusterState.empty()
                 .with(Kind.SERVICE, "service-0", service(random, 0))
-                .with(Kind.SERVICE, "service-1", service(random, 1));
+                .with(Kind.SERVICE, "service-1", service(random, 1))
+                .with(Kind.NETWORK, "network-0", network(0))
+                .with(Kind.NODE, "node-0", node(random, 0));
         Task before = task(random, state, 1).toBuilder().clearMeta().build();
         Task after = task(random, state, 1).toBuilder().clearMeta().build();
-        assertThat(TaskCodec.expand(state, TaskCodec.compact(state, before))).isEqualTo(before);
-        assertThat(TaskCodec.patch(before, TaskCodec.diff(before, after).getTaskPatch()))
-                .isEqualTo(after);
+        Timestamp at = Timestamp.newBuilder()
+                .setSeconds(1_000_000 + random.nextInt(100))
+                .setNanos(random.nextInt(1_000_000_000))
+                .build();
+        TaskEncoder encoder = new TaskEncoder(state, at);
+        encoder.add(null, before);
+        encoder.add(before, after);
+        TaskBatch batch = encoder.batch();
+        TaskDecoder decoder = new TaskDecoder(state, at, batch);
+        assertThat(decoder.decode(null, batch.getTasks(0)).build()).isEqualTo(before);
+        assertThat(decoder.decode(before, batch.getTasks(1)).build()).isEqualTo(after);
+    }
+
+    /** Whatever becomes of what the leader proposed, its own store holds what those of its followers hold. */
+    @Property(tries = 200)
+    void theStoreOfTheLeaderIsThatOfItsFollowers(@ForAll long seed) {
+        Random random = new Random(seed);
+        Store own = new Store();
+        Store follower = new Store();
+        List<Commit> ownCommits = new ArrayList<>();
+        List<Commit> commits = new ArrayList<>();
+        own.watch(ownCommits::add);
+        follower.watch(commits::add);
+        ClusterState head = own.state();
+        int index = 0;
+        int taken = 0;
+        for (int turn = 0; turn < 20; turn++) {
+            boolean led = random.nextInt(4) > 0;
+            Instant now = Instant.ofEpochSecond(1_000_000 + turn);
+            List<ByteString> proposed = new ArrayList<>();
+            for (int i = 0; i <= random.nextInt(3); i++) {
+                Transaction transaction = new Transaction(head, now);
+                for (int change = 0; change < 6; change++) {
+                    change(random, transaction);
+                }
+                ByteString entry = LogEntry.newBuilder()
+                        .setBaseVersion(head.version())
+                        .setAt(Timestamp.newBuilder().setSeconds(now.getEpochSecond()))
+                        .addTransactions(transaction.toLog())
+                        .build()
+                        .toByteString();
+                head = transaction.commit();
+                if (led) {
+                    own.decided(entry, transaction);
+                }
+                proposed.add(entry);
+            }
+            // A leader that falls may lose the last of its entries.
+            boolean falls = led && random.nextInt(4) == 0;
+            for (ByteString entry : falls ? proposed.subList(0, random.nextInt(proposed.size())) : proposed) {
+                own.apply(++index, entry);
+                follower.apply(index, entry);
+                taken += own.state() == head ? 1 : 0;
+            }
+            head = own.state();
+        }
+        assertThat(taken).isPositive();
+        assertSame(own.state(), follower.state());
+        assertThat(ownCommits).hasSameSizeAs(commits);
+        for (int i = 0; i < commits.size(); i++) {
+            assertThat(ownCommits.get(i).events()).isEqualTo(commits.get(i).events());
+        }
     }
 
     @Property(tries = 100)
@@ -123,9 +194,14 @@ final class ReplayTest {
         }
         Set<String> removed = new HashSet<>();
         Set<String> written = new HashSet<>();
+        Set<String> tasks = new HashSet<>();
+        for (TaskChange change : transaction.toLog().getTasks().getTasksList()) {
+            assertThat(tasks.add(change.getId())).isTrue();
+        }
+        written.addAll(tasks);
         for (LogChange change : transaction.toLog().getChangesList()) {
             String id = id(change);
-            assertThat(written).doesNotContain(id);
+            assertThat(written.contains(id)).isEqualTo(change.hasRemoval() && tasks.contains(id));
             assertThat((change.hasRemoval() ? removed : written).add(id)).isTrue();
         }
         Transaction replayed = new Transaction(base, Instant.EPOCH);
@@ -137,8 +213,6 @@ final class ReplayTest {
         return switch (change.getKindCase()) {
             case NODE -> change.getNode().getId();
             case SERVICE -> change.getService().getId();
-            case TASK -> change.getTask().getId();
-            case TASK_PATCH -> change.getTaskPatch().getId();
             case NETWORK -> change.getNetwork().getId();
             case REMOVAL -> change.getRemoval().getId();
             default -> throw new AssertionError("unexpected " + change);
@@ -164,13 +238,18 @@ final class ReplayTest {
                 Kind.TASK,
                 task.toBuilder().setEndpoint(endpoint).setNodeId("node-1").build());
 
-        List<LogChange> log = transaction.toLog().getChangesList();
-        assertThat(log).hasSize(2);
-        assertThat(log.get(1).getTask())
-                .isEqualTo(Task.newBuilder()
-                        .setId("task-1")
-                        .setServiceId(service.getId())
-                        .setNodeId("node-1")
+        assertThat(transaction.toLog().getChangesList()).hasSize(1);
+        assertThat(transaction.toLog().getTasks())
+                .isEqualTo(TaskBatch.newBuilder()
+                        .addStrings(service.getId())
+                        .addStrings("node-1")
+                        .addTasks(TaskChange.newBuilder()
+                                .setId("task-1")
+                                .setMade(true)
+                                .setServiceId(1)
+                                .setNodeId(2)
+                                .addInherited(Task.SPEC_FIELD_NUMBER)
+                                .addInherited(Task.ENDPOINT_FIELD_NUMBER))
                         .build());
         Transaction replayed = new Transaction(ClusterState.empty(), Instant.EPOCH);
         replayed.replay(transaction.toLog());
@@ -184,6 +263,7 @@ final class ReplayTest {
         transaction.remove(Kind.NODE, "node-1");
         assertThat(transaction.isEmpty()).isFalse();
         assertThat(transaction.toLog().getChangesList()).isEmpty();
+        assertThat(transaction.toLog().hasTasks()).isFalse();
     }
 
     @Test
@@ -286,13 +366,67 @@ final class ReplayTest {
         if (random.nextBoolean()) {
             task.setNodeId("node-" + random.nextInt(NAMES));
         }
-        if (random.nextBoolean()) {
-            task.setStatus(TaskStatus.newBuilder().setState(TaskState.PENDING).setMessage("waits"));
+        if (random.nextInt(4) > 0) {
+            task.setStatus(status(random));
         }
         for (int i = 0; i < random.nextInt(3); i++) {
-            task.addNetworks(NetworkAttachment.newBuilder().addAddresses("10.0.0." + random.nextInt(9)));
+            NetworkAttachment.Builder attachment =
+                    NetworkAttachment.newBuilder().addAddresses("10.0.0." + random.nextInt(9));
+            Network network = state.networks().get("network-" + random.nextInt(NAMES));
+            switch (random.nextInt(3)) {
+                case 0 -> attachment.setNetwork(network == null ? network(1) : network);
+                case 1 -> attachment.setNetwork(network(random.nextInt(NAMES)));
+                default -> attachment.addAliases("alias");
+            }
+            task.addNetworks(attachment);
+        }
+        if (random.nextInt(4) == 0) {
+            task.setJobIteration(Version.newBuilder().setIndex(random.nextInt(2)));
+            task.setLogDriver(Driver.newBuilder().setName("driver " + random.nextInt(2)));
+            task.setAnnotations(annotations("task " + random.nextInt(2)));
+        }
+        if (random.nextInt(4) == 0) {
+            task.addAssignedGenericResources(GenericResource.newBuilder()
+                    .setDiscreteResourceSpec(
+                            DiscreteGenericResource.newBuilder().setKind("gpu").setValue(random.nextInt(3))));
+            task.addVolumes(VolumeAttachment.newBuilder().setId("volume " + random.nextInt(2)));
         }
         return task.build();
+    }
+
+    private static TaskStatus status(Random random) {
+        TaskStatus.Builder status = TaskStatus.newBuilder();
+        if (random.nextInt(4) > 0) {
+            status.setStateValue(List.of(0, 64, 192, 512, 77).get(random.nextInt(5)));
+        }
+        if (random.nextInt(4) > 0) {
+            status.setMessage("message " + random.nextInt(2)).setTimestamp(time(random));
+        }
+        if (random.nextInt(4) == 0) {
+            status.setErr("error " + random.nextInt(2));
+        }
+        if (random.nextBoolean()) {
+            status.setAppliedBy("node-" + random.nextInt(NAMES)).setAppliedAt(time(random));
+        }
+        if (random.nextBoolean()) {
+            status.setContainer(ContainerStatus.newBuilder().setContainerId("c").setPid(random.nextInt(2)));
+        }
+        if (random.nextInt(4) == 0) {
+            status.setPortStatus(
+                    PortStatus.newBuilder().addPorts(PortConfig.newBuilder().setTargetPort(random.nextInt(2))));
+        }
+        return status.build();
+    }
+
+    /** Some are near, some at the ends of time, and some no times at all. */
+    private static Timestamp time(Random random) {
+        long seconds = switch (random.nextInt(4)) {
+            case 0 -> random.nextLong();
+            case 1 -> random.nextInt();
+            default -> 1_000_000 + random.nextInt(100);
+        };
+        int nanos = random.nextInt(4) == 0 ? random.nextInt() : random.nextInt(1_000_000_000);
+        return Timestamp.newBuilder().setSeconds(seconds).setNanos(nanos).build();
     }
 
     private static Node node(Random random, int number) {

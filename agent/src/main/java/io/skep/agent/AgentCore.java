@@ -34,6 +34,7 @@ public final class AgentCore {
     private final KnownManagers managers;
     private final Supplier<@Nullable Peer> preferred;
     private final Supplier<NodeDescription> description;
+    private final TaskRunner runner;
     private final AgentListener listener;
     private final AgentPorts ports;
     private final StatusQueue statuses = new StatusQueue();
@@ -64,17 +65,19 @@ public final class AgentCore {
         this.managers = managers;
         this.preferred = preferred;
         this.description = description;
+        this.runner = runner;
         this.listener = listener;
         this.ports = ports;
         this.backoff = new Backoff(ports.random());
         this.assignments = new Assignments(runner, this::report, statuses);
     }
 
-    /** Lets the first session be made; later calls do nothing. */
+    /** Takes up the tasks from before and lets the first session be made; later calls do nothing. */
     public void start() {
         give(() -> {
             if (!started && !stopped) {
                 started = true;
+                runner.start(ports.serial());
                 connect();
             }
         });

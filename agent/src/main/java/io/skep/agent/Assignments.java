@@ -74,6 +74,7 @@ final class Assignments {
                     removeTask(id);
                 }
             }
+            runner.retain(listed);
         }
         return true;
     }

@@ -4,6 +4,8 @@ import io.skep.wire.Config;
 import io.skep.wire.Secret;
 import io.skep.wire.Task;
 import java.util.List;
+import java.util.Set;
+import java.util.concurrent.ScheduledExecutorService;
 
 /**
  * The port to what becomes of the tasks that a node is assigned. Called on the serial executor of the agent, in the
@@ -13,6 +15,15 @@ public interface TaskRunner {
     /** Returns why this node takes no tasks at all, in ASCII, or the empty string when it takes them. */
     String unavailable();
 
+    /**
+     * Called once, before all that follows, when the agent starts: takes up the tasks that it has from before.
+     *
+     * @param serial what all other calls come on; the runner may give it its own steps
+     */
+    default void start(ScheduledExecutorService serial) {
+        // Nothing is left from before.
+    }
+
     /** Takes note of the secrets and configs that the tasks of this node may use from now on; replaces those before. */
     void provide(List<Secret> secrets, List<Config> configs);
 
@@ -21,4 +32,9 @@ public interface TaskRunner {
 
     /** A task is no longer wanted here: it is stopped and all it left is removed. */
     void remove(String taskId);
+
+    /** A manager has listed all tasks of this node: every other that is left from before is to be removed, too. */
+    default void retain(Set<String> taskIds) {
+        // Nothing is left from before.
+    }
 }

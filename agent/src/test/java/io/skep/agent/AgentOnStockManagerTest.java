@@ -8,9 +8,12 @@ import io.grpc.Status;
 import io.skep.certs.NodeCredentialStore;
 import io.skep.certs.NodeCredentials;
 import io.skep.certs.TrustRoot;
+import io.skep.wire.Config;
 import io.skep.wire.NodeSpec;
 import io.skep.wire.Peer;
+import io.skep.wire.Secret;
 import io.skep.wire.SessionMessage;
+import io.skep.wire.Task;
 import java.nio.file.Path;
 import java.security.SecureRandom;
 import java.time.Clock;
@@ -19,6 +22,8 @@ import java.util.List;
 import java.util.Map;
 import java.util.Random;
 import java.util.concurrent.BlockingQueue;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Predicate;
@@ -109,6 +114,55 @@ class AgentOnStockManagerTest {
             assertThat(awaitRejection("refused")).contains(REASON);
             manager.docker("service", "rm", "refused");
             manager.docker("node", "rm", "--force", id);
+        }
+    }
+
+    @Test
+    void runsTasksAndGoesOnWithThemAfterARestart() throws Exception {
+        LiveCredentials credentials = join();
+        String id = credentials.current().identity().nodeId();
+        Pretence pretence = new Pretence();
+        Path folderOfTasks = folder.resolve("tasks");
+        try (FileTaskStore store = new FileTaskStore(folderOfTasks);
+                Agent agent = start(credentials, new TaskManager(pretence, store, CLOCK))) {
+            events.next("registered");
+            manager.docker("node", "update", "--availability", "active", id);
+            manager.docker("secret", "create", "word", "/proc/sys/kernel/ostype");
+            manager.docker(
+                    "service",
+                    "create",
+                    "--detach",
+                    "--no-resolve-image",
+                    "--constraint",
+                    "node.id==" + id,
+                    "--secret",
+                    "word",
+                    "--replicas",
+                    "3",
+                    "--name",
+                    "pretended",
+                    "bb:latest");
+            awaitReplicas("pretended", "3/3");
+        }
+        assertThat(pretence.calls.stream().filter("start"::equals)).hasSize(3);
+        assertThat(pretence.secrets).containsExactly("word");
+        pretence.calls.clear();
+        try (FileTaskStore store = new FileTaskStore(folderOfTasks);
+                Agent agent = start(credentials, new TaskManager(pretence, store, CLOCK))) {
+            events.next("registered");
+            assertThat(pretence.calls).containsExactly("await", "await", "await");
+            manager.docker("service", "scale", "--detach", "pretended=4");
+            awaitReplicas("pretended", "4/4");
+            assertThat(pretence.calls.stream().filter("start"::equals)).hasSize(1);
+            manager.docker("service", "rm", "pretended");
+            for (int i = 0; i < 4; i++) {
+                assertThat(pretence.removed.poll(1, TimeUnit.MINUTES)).isNotNull();
+            }
+            manager.docker("secret", "rm", "word");
+            manager.docker("node", "rm", "--force", id);
+        }
+        try (FileTaskStore store = new FileTaskStore(folderOfTasks)) {
+            assertThat(store.load()).isEmpty();
         }
     }
 
@@ -221,6 +275,14 @@ class AgentOnStockManagerTest {
         return tasks;
     }
 
+    /** Asks until that many tasks are said to run. */
+    private static void awaitReplicas(String service, String replicas) throws Exception {
+        String shown;
+        do {
+            shown = manager.docker("service", "ls", "--filter", "name=" + service, "--format", "{{.Replicas}}");
+        } while (!shown.equals(replicas));
+    }
+
     private static String inspect(String id, String format) throws Exception {
         return manager.docker("node", "inspect", "--format", format, id);
     }
@@ -239,6 +301,10 @@ class AgentOnStockManagerTest {
     }
 
     private Agent start(LiveCredentials credentials) {
+        return start(credentials, new NoExecutor(REASON, CLOCK));
+    }
+
+    private Agent start(LiveCredentials credentials, TaskRunner runner) {
         KnownManagers managers = new KnownManagers(new SecureRandom());
         managers.observe(Peer.newBuilder().setAddr(manager.address()).build(), KnownManagers.WEIGHT_GOOD);
         return new Agent(
@@ -247,10 +313,72 @@ class AgentOnStockManagerTest {
                 managers,
                 () -> null,
                 new HostDescription(VERSION, Map.of(HostDescription.LABEL_VERSION, VERSION), List.of()),
-                new NoExecutor(REASON, CLOCK),
+                runner,
                 events,
                 CLOCK,
                 new SecureRandom());
+    }
+
+    /** Runs nothing, and says that it does. */
+    private static final class Pretence implements Executor {
+        private final List<String> calls = new CopyOnWriteArrayList<>();
+        private final List<String> secrets = new CopyOnWriteArrayList<>();
+        private final BlockingQueue<String> removed = new LinkedBlockingQueue<>();
+
+        @Override
+        public String unavailable() {
+            return "";
+        }
+
+        @Override
+        public void provide(List<Secret> nowSecrets, List<Config> nowConfigs) {
+            secrets.clear();
+            nowSecrets.forEach(
+                    secret -> secrets.add(secret.getSpec().getAnnotations().getName()));
+        }
+
+        @Override
+        public Controller controller(Task task) {
+            return new Controller() {
+                @Override
+                public Operation prepare() {
+                    return done("prepare");
+                }
+
+                @Override
+                public Operation start() {
+                    return done("start");
+                }
+
+                @Override
+                public Operation await() {
+                    calls.add("await");
+                    CompletableFuture<Void> ended = new CompletableFuture<>();
+                    return Operation.of(ended, () -> ended.cancel(false));
+                }
+
+                @Override
+                public Operation shutdown() {
+                    return done("shutdown");
+                }
+
+                @Override
+                public Operation terminate() {
+                    return done("terminate");
+                }
+
+                @Override
+                public Operation remove() {
+                    removed.add(task.getId());
+                    return done("remove");
+                }
+
+                private Operation done(String call) {
+                    calls.add(call);
+                    return Operation.done();
+                }
+            };
+        }
     }
 
     /** What the agent told, to be waited for. */

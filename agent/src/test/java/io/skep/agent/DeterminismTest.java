@@ -28,6 +28,7 @@ class DeterminismTest {
             "CertificateRenewal",
             "Enrolment",
             "EnrolmentException",
+            "FileTaskStore",
             "HostDescription",
             "LiveCredentials",
             "ManagerChannels",

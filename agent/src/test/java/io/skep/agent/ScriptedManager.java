@@ -8,6 +8,7 @@ import io.grpc.Metadata;
 import io.grpc.MethodDescriptor;
 import io.grpc.Status;
 import java.io.IOException;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
@@ -153,10 +154,9 @@ final class ScriptedManager implements ManagerTransport {
         public void start(Listener<R> listener, Metadata headers) {
             call.listener = (Listener<Object>) listener;
             if (call.deadline != null) {
-                var _ = time.schedule(
-                        () -> call.end(Status.DEADLINE_EXCEEDED.withDescription("no answer in time")),
-                        call.deadline.timeRemaining(TimeUnit.NANOSECONDS),
-                        TimeUnit.NANOSECONDS);
+                time.after(
+                        Duration.ofNanos(call.deadline.timeRemaining(TimeUnit.NANOSECONDS)),
+                        () -> call.end(Status.DEADLINE_EXCEEDED.withDescription("no answer in time")));
             }
         }
 

@@ -10,6 +10,7 @@ import java.util.PriorityQueue;
 import java.util.concurrent.AbstractExecutorService;
 import java.util.concurrent.Callable;
 import java.util.concurrent.Delayed;
+import java.util.concurrent.Executors;
 import java.util.concurrent.FutureTask;
 import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.RunnableScheduledFuture;
@@ -17,8 +18,11 @@ import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.ScheduledFuture;
 import java.util.concurrent.TimeUnit;
 
-/** Time that passes only when a test says so, and the steps that are due in it, run on the thread of the test. */
-final class VirtualTime extends AbstractExecutorService implements ScheduledExecutorService, InstantSource {
+/**
+ * Time that passes only when a test says so, and the steps that are due in it, run on the thread of the test. Each
+ * process has an executor of its own, and what it was given ends with it.
+ */
+final class VirtualTime implements InstantSource {
     private static final Instant START = Instant.parse("2026-01-01T00:00:00Z");
 
     private final PriorityQueue<Step<?>> steps = new PriorityQueue<>();
@@ -30,7 +34,6 @@ final class VirtualTime extends AbstractExecutorService implements ScheduledExec
     };
     private long nanos;
     private long stepCount;
-    private boolean closed;
 
     Deadline.Ticker ticker() {
         return ticker;
@@ -58,76 +61,89 @@ final class VirtualTime extends AbstractExecutorService implements ScheduledExec
         pass(Duration.ZERO);
     }
 
-    /** Returns how many steps wait for their time. */
-    int waiting() {
-        return (int) steps.stream().filter(step -> !step.isCancelled()).count();
+    /** Lets something happen in the world, whichever processes run. */
+    void after(Duration delay, Runnable effect) {
+        steps.add(new Step<>(Executors.callable(effect), nanos + delay.toNanos(), stepCount++));
     }
 
-    private <T> Step<T> add(Callable<T> callable, long delayNanos) {
-        if (closed) {
-            throw new RejectedExecutionException("closed");
+    Life life() {
+        return new Life();
+    }
+
+    /** The executor of one life. */
+    final class Life extends AbstractExecutorService implements ScheduledExecutorService {
+        private final List<Step<?>> given = new ArrayList<>();
+        private boolean closed;
+
+        private <T> Step<T> add(Callable<T> callable, long delay, TimeUnit unit) {
+            if (closed) {
+                throw new RejectedExecutionException("closed");
+            }
+            Step<T> step = new Step<>(callable, nanos + Math.max(0, unit.toNanos(delay)), stepCount++);
+            steps.add(step);
+            given.removeIf(Step::isDone);
+            given.add(step);
+            return step;
         }
-        Step<T> step = new Step<>(callable, nanos + Math.max(0, delayNanos), stepCount++);
-        steps.add(step);
-        return step;
-    }
 
-    @Override
-    public void execute(Runnable command) {
-        var _ = schedule(command, 0, TimeUnit.NANOSECONDS);
-    }
+        /** Returns how many steps of this process wait for their time. */
+        int waiting() {
+            given.removeIf(Step::isDone);
+            return given.size();
+        }
 
-    @Override
-    public ScheduledFuture<?> schedule(Runnable command, long delay, TimeUnit unit) {
-        return add(
-                () -> {
-                    command.run();
-                    return null;
-                },
-                unit.toNanos(delay));
-    }
+        @Override
+        public void execute(Runnable command) {
+            var _ = add(Executors.callable(command), 0, TimeUnit.NANOSECONDS);
+        }
 
-    @Override
-    public <V> ScheduledFuture<V> schedule(Callable<V> callable, long delay, TimeUnit unit) {
-        return add(callable, unit.toNanos(delay));
-    }
+        @Override
+        public ScheduledFuture<?> schedule(Runnable command, long delay, TimeUnit unit) {
+            return add(Executors.callable(command), delay, unit);
+        }
 
-    @Override
-    public ScheduledFuture<?> scheduleAtFixedRate(Runnable command, long initialDelay, long period, TimeUnit unit) {
-        throw new UnsupportedOperationException("the agent gives single steps");
-    }
+        @Override
+        public <V> ScheduledFuture<V> schedule(Callable<V> callable, long delay, TimeUnit unit) {
+            return add(callable, delay, unit);
+        }
 
-    @Override
-    public ScheduledFuture<?> scheduleWithFixedDelay(Runnable command, long initialDelay, long delay, TimeUnit unit) {
-        throw new UnsupportedOperationException("the agent gives single steps");
-    }
+        @Override
+        public ScheduledFuture<?> scheduleAtFixedRate(Runnable command, long initialDelay, long period, TimeUnit unit) {
+            throw new UnsupportedOperationException("the agent gives single steps");
+        }
 
-    @Override
-    public void shutdown() {
-        closed = true;
-        steps.clear();
-    }
+        @Override
+        public ScheduledFuture<?> scheduleWithFixedDelay(
+                Runnable command, long initialDelay, long delay, TimeUnit unit) {
+            throw new UnsupportedOperationException("the agent gives single steps");
+        }
 
-    @Override
-    public List<Runnable> shutdownNow() {
-        List<Runnable> left = new ArrayList<>(steps);
-        shutdown();
-        return left;
-    }
+        @Override
+        public void shutdown() {
+            closed = true;
+            given.forEach(step -> step.cancel(false));
+        }
 
-    @Override
-    public boolean isShutdown() {
-        return closed;
-    }
+        @Override
+        public List<Runnable> shutdownNow() {
+            shutdown();
+            return List.copyOf(given);
+        }
 
-    @Override
-    public boolean isTerminated() {
-        return closed;
-    }
+        @Override
+        public boolean isShutdown() {
+            return closed;
+        }
 
-    @Override
-    public boolean awaitTermination(long timeout, TimeUnit unit) {
-        return closed;
+        @Override
+        public boolean isTerminated() {
+            return closed;
+        }
+
+        @Override
+        public boolean awaitTermination(long timeout, TimeUnit unit) {
+            return closed;
+        }
     }
 
     private final class Step<T> extends FutureTask<T> implements RunnableScheduledFuture<T> {

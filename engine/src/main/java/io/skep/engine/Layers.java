@@ -6,6 +6,7 @@ import io.grpc.StatusRuntimeException;
 import io.skep.containerd.diff.ApplyRequest;
 import io.skep.containerd.diff.ApplyResponse;
 import io.skep.containerd.snapshots.CommitSnapshotRequest;
+import io.skep.containerd.snapshots.MountsRequest;
 import io.skep.containerd.snapshots.PrepareSnapshotRequest;
 import io.skep.containerd.snapshots.RemoveSnapshotRequest;
 import io.skep.containerd.snapshots.SnapshotsGrpc;
@@ -145,16 +146,30 @@ final class Layers {
     }
 
     /** Makes the file system that a container may write, on top of the layers. */
-    List<Mount> prepare(String key, String parent, ClientInterceptor lease) {
+    List<Mount> prepare(String key, String parent) {
         return containerd
                 .snapshots()
-                .withInterceptors(lease)
                 .prepare(PrepareSnapshotRequest.newBuilder()
                         .setSnapshotter(snapshotter)
                         .setKey(key)
                         .setParent(parent)
                         .build())
                 .getMountsList();
+    }
+
+    /** Returns how a snapshot is mounted. */
+    List<Mount> mounts(String key) {
+        return containerd
+                .snapshots()
+                .mounts(MountsRequest.newBuilder()
+                        .setSnapshotter(snapshotter)
+                        .setKey(key)
+                        .build())
+                .getMountsList();
+    }
+
+    String snapshotter() {
+        return snapshotter;
     }
 
     /** Removes a snapshot; one that is gone already is no error. */

@@ -93,7 +93,7 @@ final class RunTest {
                 List.of(store(lower), store(upper)), List.of(Digests.of(lower), Digests.of(upper)), lease);
         assertThat(layers.has(chain)).isTrue();
 
-        List<Mount> mounts = layers.prepare("one", chain, lease);
+        List<Mount> mounts = layers.prepare("one", chain);
         Config config = Config.newBuilder()
                 .addCmd("/bin/sh")
                 .addCmd("-c")

@@ -1,0 +1,892 @@
+package io.skep.engine;
+
+import com.google.protobuf.Any;
+import com.google.protobuf.ByteString;
+import com.google.protobuf.FieldMask;
+import io.grpc.Status.Code;
+import io.grpc.StatusRuntimeException;
+import io.skep.containerd.containers.CreateContainerRequest;
+import io.skep.containerd.containers.DeleteContainerRequest;
+import io.skep.containerd.containers.UpdateContainerRequest;
+import io.skep.containerd.types.Mount;
+import io.skep.engine.ContainerdTasks.Exit;
+import io.skep.engine.ContainerdTasks.Streams;
+import io.skep.engine.OciSpecification.Mounted;
+import io.skep.engine.OciSpecification.Surroundings;
+import io.skep.engine.record.Config;
+import io.skep.engine.record.ContainerRecord;
+import io.skep.engine.record.ContainerState;
+import io.skep.engine.record.ContainerStatus;
+import io.skep.engine.record.HostConfig;
+import io.skep.engine.record.MountPoint;
+import io.skep.engine.record.Resources;
+import io.skep.engine.record.RestartPolicy;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.Future;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
+import java.util.concurrent.locks.ReentrantLock;
+import java.util.function.UnaryOperator;
+import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * One container, from its creation to its removal, through any number of runs.
+ *
+ * <p>What is so is in the {@link ContainerRecord}, which is replaced as a whole and is on the disk before anyone hears
+ * of a change. That a container is supposed to run is written before it is started, and that it ended before anybody is
+ * told: so whenever the engine dies, the next one knows which containers to look for, and finds out from containerd
+ * what became of them ({@link #recover}).
+ *
+ * <p>Each start makes a {@link Run}. A virtual thread waits for its end, however it comes, and does what follows: it
+ * takes back the network and the mounts, writes down how the run ended, and starts the next if the restart policy says
+ * so, after a pause that doubles from 100 ms up to a minute and begins anew after a run of 10 s.
+ *
+ * <p>Threads: any; those that change something hold {@link #lock}, also while containerd works, so changes of one
+ * container come one after the other. Waiting for an end is done without it.
+ */
+final class Container {
+    private static final Logger LOG = LoggerFactory.getLogger(Container.class);
+    private static final Duration STOP_TIMEOUT = Duration.ofSeconds(10);
+    private static final Duration KILL_TIMEOUT = Duration.ofSeconds(10);
+    private static final Duration DRAIN_TIMEOUT = Duration.ofSeconds(3);
+    private static final Duration RESTART_PAUSE_MIN = Duration.ofMillis(100);
+    private static final Duration RESTART_PAUSE_MAX = Duration.ofMinutes(1);
+    private static final Duration STEADY_RUN = Duration.ofSeconds(10);
+    private static final int NOT_FOUND_CODE = 127;
+    private static final int NOT_EXECUTABLE_CODE = 126;
+    private static final int START_FAILED_CODE = 128;
+
+    /** One run of the container. */
+    private static final class Run {
+        final Output output;
+        final CompletableFuture<Exit> exit = new CompletableFuture<>();
+        final List<AutoCloseable> pipes = new ArrayList<>();
+        Pipes.@Nullable Writing input;
+
+        Run(Output output) {
+            this.output = output;
+        }
+    }
+
+    private final ContainerParts parts;
+    private final ContainerdTasks tasks;
+    private final ContainerLog log;
+    private final ReentrantLock lock = new ReentrantLock();
+    private volatile ContainerRecord record;
+    private volatile @Nullable Run run;
+    private Duration restartPause = RESTART_PAUSE_MIN;
+    private @Nullable Future<?> restart;
+    private CompletableFuture<Integer> notRunning = new CompletableFuture<>();
+    private CompletableFuture<Integer> nextExit = new CompletableFuture<>();
+    private final CompletableFuture<Integer> removed = new CompletableFuture<>();
+
+    Container(ContainerParts parts, ContainerRecord record, ContainerLog log) {
+        this.parts = parts;
+        this.tasks = new ContainerdTasks(parts.containerd());
+        this.record = record;
+        this.log = log;
+    }
+
+    String id() {
+        return record.getId();
+    }
+
+    /** Returns all that is known of the container at the moment. */
+    ContainerRecord record() {
+        return record;
+    }
+
+    ContainerLog log() {
+        return log;
+    }
+
+    private ContainerStatus status() {
+        return record.getState().getStatus();
+    }
+
+    private boolean isRunning() {
+        return status() == ContainerStatus.RUNNING || status() == ContainerStatus.PAUSED;
+    }
+
+    // ---- creation and removal
+
+    /** Makes the file system that the container writes, and its place in containerd. */
+    void create(ImageSource.Image image) throws IOException {
+        ContainerRecord made = record;
+        try {
+            parts.containerd()
+                    .containers()
+                    .create(CreateContainerRequest.newBuilder()
+                            .setContainer(io.skep.containerd.containers.Container.newBuilder()
+                                    .setId(made.getId())
+                                    .setImage(made.getConfig().getImage())
+                                    .setRuntime(parts.runtimes()
+                                            .of(made.getHostConfig().getRuntime()))
+                                    .setSnapshotter(made.getSnapshotter())
+                                    // Named before it is made, so that the collector finds it in use at once.
+                                    .setSnapshotKey(made.getId())
+                                    .setSpec(Any.newBuilder()
+                                            .setTypeUrl("types.containerd.io/opencontainers/runtime-spec/1/Spec")
+                                            .setValue(ByteString.copyFromUtf8("{}"))))
+                            .build());
+            parts.layers().prepare(made.getId(), image.chainId());
+            parts.folder().save(made);
+        } catch (StatusRuntimeException e) {
+            forgetInContainerd();
+            throw EngineException.internal(
+                    "the file system of the container cannot be made: "
+                            + e.getStatus().getDescription(),
+                    e);
+        } catch (IOException e) {
+            forgetInContainerd();
+            throw e;
+        }
+        tell("create", Map.of());
+    }
+
+    private void forgetInContainerd() {
+        parts.layers().remove(id());
+        try {
+            parts.containerd()
+                    .containers()
+                    .delete(DeleteContainerRequest.newBuilder().setId(id()).build());
+        } catch (StatusRuntimeException e) {
+            if (e.getStatus().getCode() != Code.NOT_FOUND) {
+                throw e;
+            }
+        }
+    }
+
+    /**
+     * Removes the container.
+     *
+     * @param force whether one that runs is killed
+     * @param volumes whether its volumes without a name go with it
+     */
+    void remove(boolean force, boolean volumes) throws InterruptedException {
+        lock.lock();
+        try {
+            if (status() == ContainerStatus.REMOVING) {
+                throw EngineException.conflict("removal of container " + id() + " is already in progress");
+            }
+            if (isRunning() || status() == ContainerStatus.RESTARTING) {
+                if (!force) {
+                    throw EngineException.conflict("cannot remove container \"/" + record.getName()
+                            + "\": container is " + word(status())
+                            + (status() == ContainerStatus.PAUSED
+                                    ? " and must be unpaused first"
+                                    : ": stop the container before removing or force remove"));
+                }
+            }
+        } finally {
+            lock.unlock();
+        }
+        if (isRunning() || status() == ContainerStatus.RESTARTING) {
+            stop(Signals.KILL, Duration.ZERO);
+        }
+        lock.lock();
+        try {
+            if (isRunning()) {
+                throw EngineException.conflict(
+                        "cannot remove container \"/" + record.getName() + "\": it was started again meanwhile");
+            }
+            cancelRestart();
+            try {
+                change(state -> state.setStatus(ContainerStatus.REMOVING));
+                parts.networking().detach(record);
+                parts.mounts().release(record, volumes);
+                forgetInContainerd();
+                log.close();
+                parts.folder().delete(id());
+            } catch (IOException | RuntimeException e) {
+                change(state -> state.setStatus(ContainerStatus.DEAD).setError(String.valueOf(e.getMessage())));
+                throw EngineException.internal(
+                        "container " + id() + " could not be removed as a whole, try again: " + e.getMessage(), e);
+            }
+        } finally {
+            lock.unlock();
+        }
+        tell("destroy", Map.of());
+        removed.complete(record.getState().getExitCode());
+    }
+
+    // ---- start
+
+    /** Starts the container for its user. */
+    void start() {
+        lock.lock();
+        try {
+            switch (status()) {
+                case RUNNING -> throw EngineException.notModified("container " + id() + " is running already");
+                case PAUSED -> throw EngineException.conflict("cannot start a paused container, try unpause instead");
+                case REMOVING, DEAD ->
+                    throw EngineException.conflict("container is marked for removal and cannot be started");
+                default -> {
+                    cancelRestart();
+                    restartPause = RESTART_PAUSE_MIN;
+                    change(state -> state.setStoppedByUser(false).setRestartCount(0));
+                    launch();
+                }
+            }
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    private void cancelRestart() {
+        if (restart != null) {
+            restart.cancel(false);
+            restart = null;
+        }
+    }
+
+    /** Makes a run. Called under the lock; when it fails nothing is left of it but the reason. */
+    private void launch() {
+        ContainerStatus before = status() == ContainerStatus.RESTARTING ? ContainerStatus.EXITED : status();
+        change(state -> state.setSupposedToRun(true));
+        Run made = null;
+        try {
+            Networking.Attached network = parts.networking().attach(record);
+            record = record.toBuilder().putAllEndpoints(network.endpoints()).build();
+            parts.mounts().activate(record);
+            List<Mount> rootfs = parts.layers().mounts(id());
+            Surroundings surroundings = surroundings(record.getConfig().getUser(), network, rootfs);
+            updateSpecification(surroundings);
+            Streams streams = openStreams();
+            made = openRun(streams);
+            log.begun();
+            int pid = tasks.create(id(), rootfs, streams);
+            openInput(made, streams);
+            int started = tasks.start(id(), "");
+            Instant now = parts.clock().instant();
+            change(state -> state.setStatus(ContainerStatus.RUNNING)
+                    .setPid(started == 0 ? pid : started)
+                    .setExitCode(0)
+                    .setError("")
+                    .setOomKilled(false)
+                    .setStartedAt(Times.of(now)));
+            if (notRunning.isDone()) {
+                notRunning = new CompletableFuture<>();
+            }
+            run = made;
+            awaitEnd(made);
+        } catch (IOException | RuntimeException e) {
+            EngineException failure = startFailure(e);
+            int code = startFailureCode(failure.text());
+            if (made != null) {
+                closePipes(made);
+            }
+            tasks.kill(id(), "", Signals.KILL, true);
+            tasks.delete(id());
+            parts.mounts().deactivate(record);
+            parts.networking().detach(record);
+            log.ended();
+            change(state -> state.setStatus(before)
+                    .setSupposedToRun(false)
+                    .setPid(0)
+                    .setExitCode(code)
+                    .setError(failure.text()));
+            throw failure;
+        }
+        tell("start", Map.of());
+    }
+
+    private static EngineException startFailure(Exception e) {
+        if (!(e instanceof EngineException failure)) {
+            return EngineException.internal("the container cannot be started: " + e.getMessage(), e);
+        }
+        return startFailureCode(failure.text()) == START_FAILED_CODE
+                ? failure
+                : new EngineException(EngineException.Kind.INVALID, failure.text(), failure);
+    }
+
+    /** Returns the exit code that tells a shell why a program did not start. */
+    private static int startFailureCode(String text) {
+        if (text.contains("executable file not found") || text.contains("no such file or directory")) {
+            return NOT_FOUND_CODE;
+        }
+        return text.contains("permission denied") || text.contains("is a directory") || text.contains("not a directory")
+                ? NOT_EXECUTABLE_CODE
+                : START_FAILED_CODE;
+    }
+
+    private Surroundings surroundings(String user, Networking.Attached network, List<Mount> rootfs) {
+        HostConfig host = record.getHostConfig();
+        ContainerUser found = ContainerUser.find(user, host.getGroupAddList(), new RootFiles(rootfs));
+        List<Mounted> mounts = new ArrayList<>(network.files());
+        for (MountPoint point : record.getMountsList()) {
+            mounts.add(new Mounted(
+                    point.getDestination(),
+                    point.getType().equals("tmpfs") ? "tmpfs" : "bind",
+                    point.getType().equals("tmpfs") ? "tmpfs" : point.getSource(),
+                    point.getOptionsList()));
+        }
+        String parent = host.getResources().getCgroupParent();
+        return new Surroundings(
+                id(),
+                found.uid(),
+                found.gid(),
+                found.groups(),
+                network.namespace(),
+                (parent.isEmpty() ? "/skep" : parent) + "/" + id(),
+                parts.host().unifiedCgroups(),
+                mounts,
+                parts.host().capabilityLast());
+    }
+
+    private void updateSpecification(Surroundings surroundings) {
+        parts.containerd()
+                .containers()
+                .update(UpdateContainerRequest.newBuilder()
+                        .setContainer(io.skep.containerd.containers.Container.newBuilder()
+                                .setId(id())
+                                .setSpec(OciSpecification.of(record.getConfig(), record.getHostConfig(), surroundings)))
+                        .setUpdateMask(FieldMask.newBuilder().addPaths("spec"))
+                        .build());
+    }
+
+    // ---- pipes
+
+    private Path pipeFolder() {
+        return parts.pipeFolder().resolve(id());
+    }
+
+    private Streams openStreams() throws IOException {
+        Config config = record.getConfig();
+        Path folder = pipeFolder();
+        AtomicFiles.deleteTree(folder);
+        Files.createDirectories(folder);
+        Streams streams = Streams.of(folder, config.getOpenStdin(), config.getTty());
+        for (String pipe : List.of(streams.stdin(), streams.stdout(), streams.stderr())) {
+            if (!pipe.isEmpty()) {
+                LinuxCalls.makeFifo(Path.of(pipe));
+            }
+        }
+        return streams;
+    }
+
+    private Run openRun(Streams streams) throws IOException {
+        Run made = new Run(new Output(record.getName(), log, streams.terminal() ? 1 : 2, parts.clock()));
+        try {
+            made.pipes.add(parts.pipes().read(Path.of(streams.stdout()), made.output.sink(OutputStreamKind.STDOUT)));
+            if (!streams.terminal()) {
+                made.pipes.add(
+                        parts.pipes().read(Path.of(streams.stderr()), made.output.sink(OutputStreamKind.STDERR)));
+            }
+        } catch (IOException e) {
+            closePipes(made);
+            throw e;
+        }
+        return made;
+    }
+
+    /** Opens the input once the shim reads it: before that nobody is at the other end. */
+    private void openInput(Run made, Streams streams) throws IOException {
+        if (!streams.stdin().isEmpty()) {
+            made.input = parts.pipes().write(Path.of(streams.stdin()));
+        }
+    }
+
+    private void closePipes(Run made) {
+        try {
+            for (AutoCloseable pipe : made.pipes) {
+                pipe.close();
+            }
+            Pipes.Writing input = made.input;
+            if (input != null) {
+                input.close();
+            }
+            AtomicFiles.deleteTree(pipeFolder());
+        } catch (Exception e) {
+            LOG.warn("The pipes of container {} could not be closed: {}", record.getName(), e.getMessage());
+        }
+    }
+
+    // ---- end
+
+    private void awaitEnd(Run ending) {
+        parts.executor().execute(() -> {
+            try {
+                ended(ending, tasks.await(id(), ""));
+            } catch (InterruptedException e) {
+                LOG.debug("the end of container {} is left to the next engine", record.getName());
+            } catch (RuntimeException e) {
+                LOG.error("The end of container {} could not be dealt with", record.getName(), e);
+            }
+        });
+    }
+
+    private void ended(Run ending, Exit exit) throws InterruptedException {
+        try {
+            // A process that outlives the first one may hold the pipes open: it is killed with the task.
+            ending.output.drained().get(DRAIN_TIMEOUT.toMillis(), TimeUnit.MILLISECONDS);
+        } catch (TimeoutException e) {
+            LOG.debug("something in container {} holds its output open", record.getName());
+        } catch (ExecutionException e) {
+            throw new IllegalStateException(e);
+        }
+        boolean again;
+        boolean remove;
+        lock.lock();
+        try {
+            if (run != ending) {
+                return;
+            }
+            tasks.delete(id());
+            closePipes(ending);
+            log.ended();
+            parts.mounts().deactivate(record);
+            parts.networking().detach(record);
+            run = null;
+            Instant at = exit.at().equals(Instant.EPOCH) ? parts.clock().instant() : exit.at();
+            Duration lasted = Duration.between(Times.of(record.getState().getStartedAt()), at);
+            again = mustRestart(exit.code());
+            remove = !again && record.getHostConfig().getAutoRemove();
+            change(state -> state.setStatus(again ? ContainerStatus.RESTARTING : ContainerStatus.EXITED)
+                    .setSupposedToRun(again)
+                    .setPid(0)
+                    .setExitCode(exit.code())
+                    .setFinishedAt(Times.of(at))
+                    .setRestartCount(state.getRestartCount() + (again ? 1 : 0)));
+            if (again) {
+                restartPause = lasted.compareTo(STEADY_RUN) >= 0 ? RESTART_PAUSE_MIN : restartPause;
+                restartLater();
+            }
+        } finally {
+            lock.unlock();
+        }
+        tell("die", Map.of("exitCode", Integer.toString(exit.code())));
+        ending.exit.complete(exit);
+        CompletableFuture<Integer> waiting;
+        lock.lock();
+        try {
+            waiting = nextExit;
+            nextExit = new CompletableFuture<>();
+        } finally {
+            lock.unlock();
+        }
+        waiting.complete(exit.code());
+        if (!again) {
+            notRunning.complete(exit.code());
+        }
+        if (remove) {
+            remove(false, true);
+        }
+    }
+
+    private boolean mustRestart(int code) {
+        ContainerState state = record.getState();
+        RestartPolicy policy = record.getHostConfig().getRestartPolicy();
+        if (state.getStoppedByUser()) {
+            return false;
+        }
+        return switch (policy.getName()) {
+            case "always", "unless-stopped" -> true;
+            case "on-failure" ->
+                code != 0
+                        && (policy.getMaximumRetryCount() == 0
+                                || state.getRestartCount() < policy.getMaximumRetryCount());
+            default -> false;
+        };
+    }
+
+    private void restartLater() {
+        Duration pause = restartPause;
+        restartPause =
+                pause.multipliedBy(2).compareTo(RESTART_PAUSE_MAX) < 0 ? pause.multipliedBy(2) : RESTART_PAUSE_MAX;
+        restart = parts.timer()
+                .schedule(() -> parts.executor().execute(this::restartNow), pause.toMillis(), TimeUnit.MILLISECONDS);
+    }
+
+    private void restartNow() {
+        lock.lock();
+        try {
+            if (status() != ContainerStatus.RESTARTING) {
+                return;
+            }
+            try {
+                launch();
+            } catch (EngineException e) {
+                LOG.warn("Container {} could not be started again: {}", record.getName(), e.text());
+                if (mustRestart(record.getState().getExitCode())) {
+                    change(state -> state.setStatus(ContainerStatus.RESTARTING)
+                            .setSupposedToRun(true)
+                            .setRestartCount(state.getRestartCount() + 1));
+                    restartLater();
+                } else {
+                    notRunning.complete(record.getState().getExitCode());
+                }
+            }
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    // ---- what users do with a container that runs
+
+    /** Stops the container as its configuration says, or as the user says. */
+    void stop(String signal, @Nullable Duration timeout) throws InterruptedException {
+        if (!isRunning() && status() != ContainerStatus.RESTARTING) {
+            throw EngineException.notModified("container " + id() + " is stopped already");
+        }
+        Config config = record.getConfig();
+        Duration patience = timeout != null
+                ? timeout
+                : config.hasStopTimeout() ? Duration.ofSeconds(config.getStopTimeout()) : STOP_TIMEOUT;
+        String asked = signal.isEmpty() ? config.getStopSignal() : signal;
+        stop(Signals.number(asked, Signals.TERM), patience);
+    }
+
+    /** @param patience until the container is killed; negative for ever */
+    private void stop(int signal, Duration patience) throws InterruptedException {
+        Run current;
+        lock.lock();
+        try {
+            change(state -> state.setStoppedByUser(true));
+            if (status() == ContainerStatus.RESTARTING) {
+                cancelRestart();
+                change(state -> state.setStatus(ContainerStatus.EXITED).setSupposedToRun(false));
+                notRunning.complete(record.getState().getExitCode());
+                return;
+            }
+            current = run;
+            if (current == null) {
+                return;
+            }
+            tasks.kill(id(), "", signal, false);
+            thaw();
+        } finally {
+            lock.unlock();
+        }
+        tell("kill", Map.of("signal", Integer.toString(signal)));
+        if (signal == Signals.KILL || !awaitExit(current, patience)) {
+            tasks.kill(id(), "", Signals.KILL, true);
+            if (!awaitExit(current, KILL_TIMEOUT)) {
+                throw new EngineException(
+                        EngineException.Kind.INTERNAL,
+                        "container " + id() + " did not end within " + KILL_TIMEOUT.toSeconds()
+                                + " s of being killed: the kernel holds a process of it back");
+            }
+        }
+        tell("stop", Map.of());
+    }
+
+    private static boolean awaitExit(Run ending, Duration timeout) throws InterruptedException {
+        try {
+            if (timeout.isNegative()) {
+                ending.exit.get();
+            } else {
+                ending.exit.get(timeout.toMillis(), TimeUnit.MILLISECONDS);
+            }
+            return true;
+        } catch (TimeoutException e) {
+            return false;
+        } catch (ExecutionException e) {
+            throw new IllegalStateException(e);
+        }
+    }
+
+    /** Stops the container, if it runs, and starts it. */
+    void restart(String signal, @Nullable Duration timeout) throws InterruptedException {
+        if (isRunning() || status() == ContainerStatus.RESTARTING) {
+            stop(signal, timeout);
+        }
+        start();
+        tell("restart", Map.of());
+    }
+
+    /** Sends a signal. */
+    void kill(String signal) {
+        int number = Signals.number(signal, Signals.KILL);
+        lock.lock();
+        try {
+            requireRunning();
+            if (number == Signals.KILL || number == Signals.TERM) {
+                change(state -> state.setStoppedByUser(true));
+            }
+            if (!tasks.kill(id(), "", number, false)) {
+                throw notRunningFailure();
+            }
+            if (number == Signals.KILL) {
+                thaw();
+            }
+        } finally {
+            lock.unlock();
+        }
+        tell("kill", Map.of("signal", Integer.toString(number)));
+    }
+
+    /** Lets a paused container take the signal it was sent; the runtime may have done so itself. */
+    private void thaw() {
+        if (status() != ContainerStatus.PAUSED) {
+            return;
+        }
+        try {
+            tasks.resume(id());
+        } catch (EngineException e) {
+            if (!e.text().contains("not paused") && !e.text().contains("stopped container")) {
+                throw e;
+            }
+        }
+    }
+
+    private void requireRunning() {
+        if (!isRunning()) {
+            throw notRunningFailure();
+        }
+    }
+
+    private EngineException notRunningFailure() {
+        return EngineException.conflict("container " + id() + " is not running");
+    }
+
+    void pause() {
+        lock.lock();
+        try {
+            requireRunning();
+            if (status() == ContainerStatus.PAUSED) {
+                throw EngineException.conflict("Container " + id() + " is already paused");
+            }
+            tasks.pause(id());
+            change(state -> state.setStatus(ContainerStatus.PAUSED));
+        } finally {
+            lock.unlock();
+        }
+        tell("pause", Map.of());
+    }
+
+    void unpause() {
+        lock.lock();
+        try {
+            if (status() != ContainerStatus.PAUSED) {
+                throw EngineException.conflict("Container " + id() + " is not paused");
+            }
+            tasks.resume(id());
+            change(state -> state.setStatus(ContainerStatus.RUNNING));
+        } finally {
+            lock.unlock();
+        }
+        tell("unpause", Map.of());
+    }
+
+    void rename(String name) {
+        String before;
+        lock.lock();
+        try {
+            before = record.getName();
+            save(record.toBuilder().setName(name).build());
+        } finally {
+            lock.unlock();
+        }
+        tell("rename", Map.of("oldName", "/" + before));
+    }
+
+    /** Changes what the container may use, at once if it runs. */
+    void update(Resources resources, @Nullable RestartPolicy policy) {
+        lock.lock();
+        try {
+            if (isRunning()) {
+                tasks.update(
+                        id(), OciSpecification.resources(resources, parts.host().unifiedCgroups()));
+            }
+            HostConfig.Builder host = record.getHostConfig().toBuilder().setResources(resources);
+            if (policy != null) {
+                host.setRestartPolicy(policy);
+            }
+            save(record.toBuilder().setHostConfig(host).build());
+        } finally {
+            lock.unlock();
+        }
+        tell("update", Map.of());
+    }
+
+    void resize(int height, int width) {
+        requireRunning();
+        tasks.resize(id(), "", width, height);
+        tell("resize", Map.of("height", Integer.toString(height), "width", Integer.toString(width)));
+    }
+
+    /**
+     * Returns what completes with the exit code when the condition holds.
+     *
+     * @param condition not-running, next-exit or removed
+     */
+    CompletableFuture<Integer> when(String condition) {
+        lock.lock();
+        try {
+            return switch (condition) {
+                case "", "not-running" ->
+                    isRunning() || status() == ContainerStatus.RESTARTING
+                            ? notRunning
+                            : CompletableFuture.completedFuture(
+                                    record.getState().getExitCode());
+                case "next-exit" -> nextExit;
+                case "removed" -> removed;
+                default -> throw EngineException.invalid("invalid condition: \"" + condition + "\"");
+            };
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    // ---- attached clients
+
+    /**
+     * Passes on what the container writes, from now until the end of its run.
+     *
+     * @return ends it when closed
+     */
+    AutoCloseable listen(Output.Listener listener) {
+        Run current = run;
+        if (current == null) {
+            throw notRunningFailure();
+        }
+        return current.output.listen(listener);
+    }
+
+    /**
+     * Feeds the container.
+     *
+     * @return false when it does not read any more
+     */
+    boolean feed(byte[] bytes, int offset, int length) throws IOException, InterruptedException {
+        Run current = run;
+        Pipes.Writing input = current == null ? null : current.input;
+        return input != null && input.write(bytes, offset, length);
+    }
+
+    /** The client that feeds the container has nothing more to say: with StdinOnce the container sees the end. */
+    void endOfInput() {
+        Run current = run;
+        if (current == null || !record.getConfig().getStdinOnce()) {
+            return;
+        }
+        Pipes.Writing input = current.input;
+        if (input != null) {
+            input.close();
+            tasks.closeInput(id(), "");
+        }
+    }
+
+    // ---- after a restart of the engine
+
+    /** Finds out what became of a container that was supposed to run, and goes on with it. */
+    void recover() {
+        lock.lock();
+        try {
+            if (status() == ContainerStatus.REMOVING) {
+                change(state -> state.setStatus(ContainerStatus.DEAD));
+                return;
+            }
+            if (!record.getState().getSupposedToRun()) {
+                return;
+            }
+            boolean known = tasks.get(id(), "").isPresent();
+            if (known) {
+                takeOver();
+                return;
+            }
+        } catch (IOException | RuntimeException e) {
+            LOG.error("Container {} could not be taken over", record.getName(), e);
+            return;
+        } finally {
+            lock.unlock();
+        }
+        lost();
+    }
+
+    private void takeOver() throws IOException {
+        Config config = record.getConfig();
+        Streams streams = Streams.of(pipeFolder(), config.getOpenStdin(), config.getTty());
+        Run made = openRun(streams);
+        log.begun();
+        if (!streams.stdin().isEmpty()) {
+            try {
+                openInput(made, streams);
+            } catch (LinuxCalls.Errno e) {
+                LOG.debug("container {} reads no input any more", record.getName());
+            }
+        }
+        if (!isRunning()) {
+            change(state -> state.setStatus(ContainerStatus.RUNNING));
+        }
+        run = made;
+        awaitEnd(made);
+    }
+
+    /** The machine was off, or somebody ended the container behind the engine's back. */
+    private void lost() {
+        lock.lock();
+        try {
+            parts.mounts().deactivate(record);
+            parts.networking().detach(record);
+            Instant now = parts.clock().instant();
+            boolean again = mustRestart(255);
+            change(state -> state.setStatus(again ? ContainerStatus.RESTARTING : ContainerStatus.EXITED)
+                    .setSupposedToRun(again)
+                    .setPid(0)
+                    .setExitCode(255)
+                    .setFinishedAt(Times.of(now)));
+            if (again) {
+                restart = parts.timer()
+                        .schedule(() -> parts.executor().execute(this::restartNow), 0, TimeUnit.MILLISECONDS);
+            }
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    // ---- the record
+
+    /** Changes the state, on disk first. Called under the lock. */
+    private void change(UnaryOperator<ContainerState.Builder> change) {
+        save(record.toBuilder()
+                .setState(change.apply(record.getState().toBuilder()))
+                .build());
+    }
+
+    private void save(ContainerRecord changed) {
+        try {
+            parts.folder().save(changed);
+        } catch (IOException e) {
+            // The state in memory stays true; should the engine die now, the next one asks containerd.
+            LOG.error("The record of container {} cannot be written: {}", changed.getName(), e.getMessage());
+        }
+        record = changed;
+    }
+
+    private void tell(String action, Map<String, String> more) {
+        Map<String, String> attributes = new HashMap<>(record.getConfig().getLabelsMap());
+        attributes.put("image", record.getConfig().getImage());
+        attributes.put("name", record.getName());
+        attributes.putAll(more);
+        parts.events()
+                .accept(new EngineEvent(
+                        "container", action, id(), attributes, parts.clock().instant()));
+    }
+
+    /** Returns the word that users know a status by. */
+    static String word(ContainerStatus status) {
+        return switch (status) {
+            case CREATED, UNRECOGNIZED -> "created";
+            case RUNNING -> "running";
+            case PAUSED -> "paused";
+            case RESTARTING -> "restarting";
+            case REMOVING -> "removing";
+            case EXITED -> "exited";
+            case DEAD -> "dead";
+        };
+    }
+}

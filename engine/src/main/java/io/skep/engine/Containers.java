@@ -1,0 +1,222 @@
+package io.skep.engine;
+
+import io.skep.engine.ImageSource.Image;
+import io.skep.engine.record.Config;
+import io.skep.engine.record.ContainerRecord;
+import io.skep.engine.record.ContainerState;
+import io.skep.engine.record.ContainerStatus;
+import io.skep.engine.record.CreateContainer;
+import io.skep.engine.record.HostConfig;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.security.SecureRandom;
+import java.util.ArrayList;
+import java.util.Collection;
+import java.util.Comparator;
+import java.util.HexFormat;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.Future;
+import java.util.regex.Pattern;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * All containers of this engine, found by id, name or the beginning of an id.
+ *
+ * <p>A name belongs to one container from before it is made until after it is removed, so two creations never get the
+ * same one.
+ */
+final class Containers {
+    private static final Logger LOG = LoggerFactory.getLogger(Containers.class);
+    private static final Pattern NAME = Pattern.compile("[a-zA-Z0-9][a-zA-Z0-9_.-]+");
+    private static final int ID_BYTES = 32;
+
+    private final ContainerParts parts;
+    private final ImageSource images;
+    private final LogDrivers logs;
+    private final SecureRandom random = new SecureRandom();
+    private final Map<String, Container> byId = new ConcurrentHashMap<>();
+    private final Map<String, String> idByName = new ConcurrentHashMap<>();
+
+    /** Reads the records of all containers; nothing is started before {@link #recover}. */
+    Containers(ContainerParts parts, ImageSource images, LogDrivers logs) throws IOException {
+        this.parts = parts;
+        this.images = images;
+        this.logs = logs;
+        for (ContainerRecord record : parts.folder().load()) {
+            byId.put(record.getId(), new Container(parts, record, logs.open(record)));
+            idByName.put(record.getName(), record.getId());
+        }
+    }
+
+    /** Takes over the containers that run, and starts those again that should. */
+    void recover() throws InterruptedException {
+        List<Future<?>> all = new ArrayList<>();
+        for (Container container : byId.values()) {
+            all.add(parts.executor().submit(container::recover));
+        }
+        for (Future<?> each : all) {
+            try {
+                each.get();
+            } catch (ExecutionException e) {
+                LOG.error("A container could not be taken over", e.getCause());
+            }
+        }
+    }
+
+    /** Returns all containers, the newest first. */
+    Collection<Container> all() {
+        return byId.values().stream()
+                .sorted(Comparator.comparing(
+                                (Container each) -> Times.of(each.record().getCreated()))
+                        .reversed()
+                        .thenComparing(Container::id))
+                .toList();
+    }
+
+    /**
+     * Finds a container.
+     *
+     * @param reference an id, a name with or without a slash, or the beginning of an id
+     * @throws EngineException NOT_FOUND when there is none, INVALID when several ids begin so
+     */
+    Container require(String reference) {
+        Container byFullId = byId.get(reference);
+        if (byFullId != null) {
+            return byFullId;
+        }
+        String id = idByName.get(reference.startsWith("/") ? reference.substring(1) : reference);
+        if (id != null) {
+            Container named = byId.get(id);
+            if (named != null) {
+                return named;
+            }
+        }
+        List<Container> found = reference.isEmpty()
+                ? List.of()
+                : byId.values().stream()
+                        .filter(each -> each.id().startsWith(reference))
+                        .toList();
+        if (found.size() > 1) {
+            throw EngineException.invalid("multiple IDs found with provided prefix: " + reference);
+        }
+        if (found.isEmpty()) {
+            throw EngineException.notFound("No such container: " + reference);
+        }
+        return found.getFirst();
+    }
+
+    /**
+     * Makes a container.
+     *
+     * @param name the one wanted, or empty for one that is made up
+     * @param platform such as linux/arm64, or empty for that of this host
+     */
+    Container create(String name, CreateContainer asked, String platform) {
+        Image image = images.require(asked.getConfig().getImage(), platform);
+        Config config = ContainerDefaults.config(asked.getConfig(), image.config());
+        HostConfig host = ContainerDefaults.hostConfig(asked.getHostConfig());
+        if (config.getEntrypointCount() == 0 && config.getCmdCount() == 0) {
+            throw EngineException.invalid("no command specified");
+        }
+        parts.runtimes().check(host.getRuntime());
+        logs.check(host.getLogConfig());
+        Signals.number(config.getStopSignal(), Signals.TERM);
+
+        byte[] bytes = new byte[ID_BYTES];
+        random.nextBytes(bytes);
+        String id = HexFormat.of().formatHex(bytes);
+        String reserved = reserve(name, id);
+        ContainerRecord.Builder record = ContainerRecord.newBuilder()
+                .setId(id)
+                .setName(reserved)
+                .setCreated(Times.of(parts.clock().instant()))
+                .setImageId(image.id())
+                .setManifestDigest(image.manifestDigest())
+                .setPlatform(image.platform())
+                .setConfig(
+                        config.getHostname().isEmpty() && !host.getNetworkMode().equals("host")
+                                ? config.toBuilder().setHostname(id.substring(0, 12))
+                                : config.toBuilder())
+                .setHostConfig(host)
+                .putAllEndpoints(asked.getNetworkingConfig().getEndpointsConfigMap())
+                .setState(ContainerState.newBuilder().setStatus(ContainerStatus.CREATED))
+                .setSnapshotter(parts.layers().snapshotter());
+        boolean made = false;
+        try {
+            parts.networking().check(record.build());
+            record.addAllMounts(parts.mounts().create(record.build()));
+            Files.createDirectories(parts.folder().of(id));
+            ContainerRecord complete = record.build();
+            Container container = new Container(parts, complete, logs.open(complete));
+            container.create(image);
+            byId.put(id, container);
+            made = true;
+            return container;
+        } catch (IOException e) {
+            throw EngineException.internal("the container cannot be made: " + e.getMessage(), e);
+        } finally {
+            if (!made) {
+                idByName.remove(reserved, id);
+                parts.mounts().release(record.build(), true);
+            }
+        }
+    }
+
+    private String reserve(String name, String id) {
+        if (name.isEmpty()) {
+            String made;
+            do {
+                made = Names.random(random);
+            } while (idByName.putIfAbsent(made, id) != null);
+            return made;
+        }
+        String wanted = name.startsWith("/") ? name.substring(1) : name;
+        if (!NAME.matcher(wanted).matches()) {
+            throw EngineException.invalid("Invalid container name (" + name + "), only " + NAME + " are allowed");
+        }
+        String owner = idByName.putIfAbsent(wanted, id);
+        if (owner != null) {
+            throw EngineException.conflict("Conflict. The container name \"/" + wanted
+                    + "\" is already in use by container \"" + owner
+                    + "\". You have to remove (or rename) that container to be able to reuse that name.");
+        }
+        return wanted;
+    }
+
+    void rename(Container container, String name) {
+        if (name.isEmpty() || name.equals("/")) {
+            throw EngineException.invalid("Neither old nor new names may be empty");
+        }
+        String before = container.record().getName();
+        String wanted = name.startsWith("/") ? name.substring(1) : name;
+        if (wanted.equals(before)) {
+            throw EngineException.invalid("Renaming a container with the same name as its current name");
+        }
+        String reserved = reserve(name, container.id());
+        container.rename(reserved);
+        idByName.remove(before, container.id());
+    }
+
+    void remove(Container container, boolean force, boolean volumes) throws InterruptedException {
+        container.remove(force, volumes);
+        forget(container);
+    }
+
+    /** Drops a container that removed itself or was removed. */
+    private void forget(Container container) {
+        byId.remove(container.id(), container);
+        idByName.remove(container.record().getName(), container.id());
+    }
+
+    /** Called for each event of a container. */
+    void happened(EngineEvent event) {
+        Container gone = event.action().equals("destroy") ? byId.get(event.id()) : null;
+        if (gone != null) {
+            forget(gone);
+        }
+    }
+}

@@ -28,6 +28,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Random;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ScheduledExecutorService;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
 
@@ -63,6 +64,15 @@ class AgentCoreTest {
         assertThat(manager.all("Heartbeat")).hasSize(2);
         assertThat(manager.last("Heartbeat").request(HeartbeatRequest.class).getSessionId())
                 .isEqualTo("s1");
+    }
+
+    @Test
+    void takesUpItsTasksOnceAndBeforeAnyManagerIsCalled() {
+        agent.start();
+        time.settle();
+        agent.start();
+        time.settle();
+        assertThat(tasks.connectionsAtStart).containsExactly(0);
     }
 
     @Test
@@ -380,8 +390,9 @@ class AgentCoreTest {
     }
 
     /** Tasks that do what a test says. */
-    private static final class Tasks implements TaskRunner {
+    private final class Tasks implements TaskRunner {
         private final Map<String, StatusReporter> reporters = new LinkedHashMap<>();
+        private final List<Integer> connectionsAtStart = new ArrayList<>();
         private @Nullable RuntimeException fault;
 
         void report(String taskId, TaskState state) {
@@ -394,6 +405,11 @@ class AgentCoreTest {
         @Override
         public String unavailable() {
             return "";
+        }
+
+        @Override
+        public void start(ScheduledExecutorService serial) {
+            connectionsAtStart.add(manager.openConnections());
         }
 
         @Override

@@ -15,6 +15,7 @@ import io.skep.wire.UpdateTaskStatusRequest.TaskStatusUpdate;
 import java.time.Clock;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Set;
 import org.junit.jupiter.api.Test;
 
 class AssignmentsTest {
@@ -36,6 +37,13 @@ class AssignmentsTest {
         executor.calls.clear();
         assignments.apply(complete("1", task("t2", TaskState.RUNNING), config("c1")));
         assertThat(executor.calls).containsExactly("provide c1", "assign t2 RUNNING", "remove t1");
+    }
+
+    @Test
+    void onlyACompleteListSaysWhichTasksFromBeforeMayStay() {
+        assignments.apply(complete("1", task("t1", TaskState.RUNNING), secret("s1")));
+        assignments.apply(incremental("1", "2", task("t2", TaskState.RUNNING)));
+        assertThat(executor.retained).containsExactly(Set.of("t1"));
     }
 
     @Test
@@ -167,6 +175,7 @@ class AssignmentsTest {
 
     private static final class Recorder implements TaskRunner {
         private final List<String> calls = new ArrayList<>();
+        private final List<Set<String>> retained = new ArrayList<>();
 
         @Override
         public String unavailable() {
@@ -189,6 +198,11 @@ class AssignmentsTest {
         @Override
         public void remove(String taskId) {
             calls.add("remove " + taskId);
+        }
+
+        @Override
+        public void retain(Set<String> taskIds) {
+            retained.add(taskIds);
         }
     }
 }

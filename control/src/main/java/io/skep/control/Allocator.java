@@ -74,7 +74,10 @@ final class Allocator implements Loop {
             claim(service);
             dirtyServices.add(service.getId());
         }
-        for (Task task : oldestFirst(Kind.TASK, state.tasks().values())) {
+        List<Task> concerned = state.tasks().values().stream()
+                .filter(task -> task.getNetworksCount() > 0 || isWaiting(task))
+                .toList();
+        for (Task task : oldestFirst(Kind.TASK, concerned)) {
             claim(task);
             if (isWaiting(task)) {
                 dirtyTasks.add(task.getId());

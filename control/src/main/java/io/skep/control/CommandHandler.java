@@ -15,6 +15,7 @@ final class CommandHandler {
     private final NetworkCommands networks;
     private final DataCommands data;
     private final CertificateCommands certificates;
+    private final TaskReports reports = new TaskReports();
 
     CommandHandler(IdSource ids, NodeLiveness liveness) {
         this.liveness = liveness;
@@ -52,7 +53,7 @@ final class CommandHandler {
             case DETACH_NETWORK -> networks.detach(transaction, command.getDetachNetwork());
             case REGISTER_NODE -> nodes.register(transaction, now, command.getRegisterNode());
             case REPORT_SESSIONS -> liveness.report(transaction, now, command.getReportSessions());
-            case REPORT_TASK_STATUS -> TaskReports.take(transaction, now, command.getReportTaskStatus());
+            case REPORT_TASK_STATUS -> reports.take(transaction, now, command.getReportTaskStatus());
             case REQUEST_CERTIFICATE -> certificates.request(transaction, command.getRequestCertificate());
             case CHANGE_MANAGER ->
                 throw new CommandException(

@@ -7,6 +7,7 @@ import io.skep.store.Transaction;
 import io.skep.wire.Cluster;
 import io.skep.wire.Driver;
 import io.skep.wire.Endpoint;
+import io.skep.wire.Meta;
 import io.skep.wire.Service;
 import io.skep.wire.Task;
 import io.skep.wire.TaskState;
@@ -26,9 +27,24 @@ import org.jspecify.annotations.Nullable;
  * before their event is heard, so that no loop fills a slot that another has just filled.
  */
 final class Slots implements Loop {
-    private static final Comparator<Task> OLDEST_FIRST = Comparator.comparing(TaskStates::createdAt)
-            .thenComparingLong(task -> task.getMeta().getVersion().getIndex())
-            .thenComparing(Task::getId);
+    /** A new leader sorts all tasks so. */
+    private static final Comparator<Task> OLDEST_FIRST = (one, other) -> {
+        Meta first = one.getMeta();
+        Meta second = other.getMeta();
+        int bySecond = Long.compare(
+                first.getCreatedAt().getSeconds(), second.getCreatedAt().getSeconds());
+        if (bySecond != 0) {
+            return bySecond;
+        }
+        int byNano =
+                Integer.compare(first.getCreatedAt().getNanos(), second.getCreatedAt().getNanos());
+        if (byNano != 0) {
+            return byNano;
+        }
+        int byVersion =
+                Long.compare(first.getVersion().getIndex(), second.getVersion().getIndex());
+        return byVersion != 0 ? byVersion : one.getId().compareTo(other.getId());
+    };
 
     private final IdSource ids;
     /** The lists do not change and have no room to grow: most slots have one task. */

@@ -50,7 +50,13 @@ final class TaskReaper implements Loop {
     public void observe(Event<?> event, ClusterState state) {
         Event<Task> task = event.as(Kind.TASK);
         if (task != null && task.after() != null) {
-            consider(task.object(), state);
+            // One that has not been placed yet matters when it comes, and again when it is given up.
+            boolean waits = task.before() != null
+                    && TaskStates.isWanted(task.object())
+                    && !TaskStates.isTerminal(task.object());
+            if (!waits) {
+                consider(task.object(), state);
+            }
             considerStart(task, state);
         }
         Event<Cluster> cluster = event.as(Kind.CLUSTER);

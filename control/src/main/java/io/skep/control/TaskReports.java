@@ -1,5 +1,6 @@
 package io.skep.control;
 
+import com.google.protobuf.Timestamp;
 import io.skep.control.CommandException.Code;
 import io.skep.store.Kind;
 import io.skep.store.Transaction;
@@ -9,17 +10,25 @@ import io.skep.wire.Task;
 import io.skep.wire.TaskState;
 import io.skep.wire.TaskStatus;
 import java.time.Instant;
+import java.util.HashMap;
+import java.util.Map;
 
 /** What nodes report about their tasks, taken into the state (swarm-wire 3.4). */
 final class TaskReports {
-    private TaskReports() {}
+    private static final int SHARED_LENGTH_MAX = 64;
+    private static final int SHARED_MAX = 1000;
+
+    /** What many statuses say in the same words, so that a million tasks do not keep a million copies. */
+    private final Map<String, String> shared = new HashMap<>();
 
     /**
      * Takes over each status that is not behind the known one. Tasks that are gone are no error.
      *
      * @throws CommandException PERMISSION_DENIED if one of the tasks is another node's
      */
-    static CommandResult take(Transaction transaction, Instant now, ReportTaskStatus report) {
+    CommandResult take(Transaction transaction, Instant now, ReportTaskStatus report) {
+        Timestamp appliedAt = Times.timestamp(now);
+        String manager = share(report.getManagerId());
         for (ReportTaskStatus.TaskStatusUpdate update : report.getUpdatesList()) {
             Task task = transaction.state().tasks().get(update.getTaskId());
             if (task == null || !update.hasStatus()) {
@@ -40,11 +49,23 @@ final class TaskReports {
                     Kind.TASK,
                     task.toBuilder()
                             .setStatus(status.toBuilder()
-                                    .setAppliedBy(report.getManagerId())
-                                    .setAppliedAt(Times.timestamp(now)))
+                                    .setMessage(share(status.getMessage()))
+                                    .setAppliedBy(manager)
+                                    .setAppliedAt(appliedAt))
                             .build());
         }
         return Answers.done();
+    }
+
+    private String share(String words) {
+        if (words.length() > SHARED_LENGTH_MAX) {
+            return words;
+        }
+        if (shared.size() >= SHARED_MAX) {
+            shared.clear();
+        }
+        String known = shared.putIfAbsent(words, words);
+        return known == null ? words : known;
     }
 
     private static boolean isSame(TaskStatus reported, TaskStatus stored) {

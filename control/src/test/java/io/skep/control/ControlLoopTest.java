@@ -143,6 +143,37 @@ class ControlLoopTest {
         assertThat(restless.heard).hasSameSizeAs(transaction.events());
     }
 
+    @Test
+    void aLoopWithMuchToDoGoesOnInTheNextStep() {
+        int all = ControlLoop.CHANGES_OF_A_LOOP_MAX + 2;
+        Recorder first = new Recorder() {
+            private int made;
+
+            @Override
+            public void act(Transaction transaction, Instant now) {
+                while (made < all && !transaction.isFull()) {
+                    putSecret(transaction, "t" + made++);
+                }
+            }
+        };
+        Recorder second = new Recorder() {
+            @Override
+            public void act(Transaction transaction, Instant now) {
+                if (!transaction.isFull() && transaction.state().secrets().get("other") == null) {
+                    putSecret(transaction, "other");
+                }
+            }
+        };
+        ControlLoop loop = new ControlLoop(this::makeSecret, List.of(first, second));
+
+        Transaction one = new Transaction(ClusterState.empty(), NOW);
+        assertThat(loop.step(one, NOW, List.of()).nextWake()).isEqualTo(NOW);
+        assertThat(one.state().secrets().size()).isEqualTo(all - 2 + 1);
+        Transaction two = new Transaction(one.commit(), NOW);
+        assertThat(loop.step(two, NOW, List.of()).nextWake()).isNull();
+        assertThat(two.events()).hasSize(2);
+    }
+
     private CommandResult makeSecret(Transaction transaction, Instant now, Command command) {
         handled++;
         return CommandResult.newBuilder()

@@ -177,6 +177,50 @@ class OrchestrationTest {
     }
 
     @Test
+    void aLargeServiceIsMadeAndRemovedInPartsWhileOthersAreServed() {
+        int part = ControlLoop.CHANGES_OF_A_LOOP_MAX;
+        cluster.create(TestKit.service("large", 2 * part + part / 2));
+        assertThat(cluster.tasksOf("large-id")).hasSize(part);
+        cluster.create(TestKit.service("small", 3));
+        cluster.step();
+        assertThat(cluster.tasksOf("small-id"))
+                .hasSize(3)
+                .allMatch(task -> task.getStatus().getState() == TaskState.ASSIGNED);
+        cluster.work();
+        cluster.assertRunning("large-id", 2 * part + part / 2);
+
+        cluster.scale("large-id", part + 5);
+        assertThat(cluster.tasksOf("large-id").stream().filter(task -> !TaskStates.isWanted(task)))
+                .hasSize(part);
+        cluster.work();
+        cluster.assertRunning("large-id", part + 5);
+
+        cluster.remove("large-id");
+        assertThat(cluster.tasksOf("large-id").stream().filter(TaskStates::isWanted))
+                .hasSize(5);
+        cluster.work();
+        assertThat(cluster.tasksOf("large-id")).isEmpty();
+        cluster.assertRunning("small-id", 3);
+    }
+
+    /** Another wish, and another leader, in the middle of it. */
+    @Test
+    void aResizeThatIsInterruptedEndsAtTheLastWish() {
+        int part = ControlLoop.CHANGES_OF_A_LOOP_MAX;
+        cluster.create(TestKit.service("web", 3 * part));
+        cluster.step();
+        cluster.scale("web-id", part / 2);
+        cluster.changeLeader();
+        cluster.scale("web-id", 2 * part + 7);
+        cluster.step();
+        cluster.changeLeader();
+        cluster.pass(Duration.ofSeconds(30));
+
+        cluster.assertRunning("web-id", 2 * part + 7);
+        assertThat(cluster.tasks(TaskStates::isWanted)).hasSize(2 * part + 7);
+    }
+
+    @Test
     void aRemovedServiceLetsItsTasksGo() {
         cluster.create(TestKit.service("web", 2));
         cluster.work();

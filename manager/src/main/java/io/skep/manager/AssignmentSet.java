@@ -182,12 +182,30 @@ final class AssignmentSet {
         return ids;
     }
 
-    private static boolean equalButStatus(Task before, Task after) {
-        return before.toBuilder()
-                .clearStatus()
-                .clearMeta()
-                .build()
-                .equals(after.toBuilder().clearStatus().clearMeta().build());
+    /** Returns whether all fields but the status and the meta data are equal. Most of them are the same objects. */
+    static boolean equalButStatus(Task one, Task other) {
+        return one.getDesiredStateValue() == other.getDesiredStateValue()
+                && one.getSlot() == other.getSlot()
+                && one.getId().equals(other.getId())
+                && one.getServiceId().equals(other.getServiceId())
+                && one.getNodeId().equals(other.getNodeId())
+                && one.hasSpec() == other.hasSpec()
+                && one.getSpec().equals(other.getSpec())
+                && one.hasAnnotations() == other.hasAnnotations()
+                && one.getAnnotations().equals(other.getAnnotations())
+                && one.hasServiceAnnotations() == other.hasServiceAnnotations()
+                && one.getServiceAnnotations().equals(other.getServiceAnnotations())
+                && one.getNetworksList().equals(other.getNetworksList())
+                && one.hasEndpoint() == other.hasEndpoint()
+                && one.getEndpoint().equals(other.getEndpoint())
+                && one.hasLogDriver() == other.hasLogDriver()
+                && one.getLogDriver().equals(other.getLogDriver())
+                && one.hasSpecVersion() == other.hasSpecVersion()
+                && one.getSpecVersion().equals(other.getSpecVersion())
+                && one.getAssignedGenericResourcesList().equals(other.getAssignedGenericResourcesList())
+                && one.hasJobIteration() == other.hasJobIteration()
+                && one.getJobIteration().equals(other.getJobIteration())
+                && one.getVolumesList().equals(other.getVolumesList());
     }
 
     private static AssignmentChange change(AssignmentAction action, Assignment.Builder assignment) {

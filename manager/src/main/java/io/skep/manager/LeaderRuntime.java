@@ -71,6 +71,9 @@ final class LeaderRuntime implements AutoCloseable {
     private static final Logger LOG = LoggerFactory.getLogger(LeaderRuntime.class);
     private static final int COMMANDS_MAX = 8192;
     private static final int COMMANDS_PER_STEP_MAX = 512;
+    /** One report more may come on top. */
+    private static final int STATUSES_PER_STEP_MAX = 2000;
+
     private static final int PROPOSALS_MAX = 8;
     private static final Duration RETRY = Duration.ofSeconds(1);
 
@@ -375,8 +378,13 @@ final class LeaderRuntime implements AutoCloseable {
         }
         agenda.decides = true;
         failed = false;
-        while (!waiting.isEmpty() && agenda.commands.size() < COMMANDS_PER_STEP_MAX) {
-            agenda.commands.add(waiting.remove());
+        int statuses = 0;
+        while (!waiting.isEmpty()
+                && agenda.commands.size() < COMMANDS_PER_STEP_MAX
+                && statuses < STATUSES_PER_STEP_MAX) {
+            Pending next = waiting.remove();
+            statuses += next.command().getReportTaskStatus().getUpdatesCount();
+            agenda.commands.add(next);
         }
         agenda.roles.addAll(roleChanges);
         roleChanges.clear();

@@ -2,6 +2,7 @@ package io.skep.manager;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import com.google.protobuf.Descriptors.FieldDescriptor;
 import io.skep.store.ClusterState;
 import io.skep.store.Kind;
 import io.skep.store.Transaction;
@@ -49,6 +50,34 @@ class AssignmentSetTest {
         set.complete(state);
         change(tx -> tx.put(Kind.TASK, task("t", TaskState.RUNNING)));
         assertThat(set.changes(state, List.of("t"))).isEmpty();
+    }
+
+    @Test
+    void noticesEveryFieldButStatusAndMeta() {
+        Task plain = Task.getDefaultInstance();
+        for (FieldDescriptor field : Task.getDescriptor().getFields()) {
+            Task.Builder changed = Task.newBuilder();
+            if (field.isRepeated()) {
+                changed.addRepeatedField(
+                        field, changed.newBuilderForField(field).build());
+            } else if (field.getJavaType() == FieldDescriptor.JavaType.MESSAGE) {
+                changed.setField(field, changed.newBuilderForField(field).build());
+            } else {
+                changed.setField(
+                        field,
+                        switch (field.getJavaType()) {
+                            case STRING -> "x";
+                            case LONG -> 1L;
+                            case ENUM -> field.getEnumType().findValueByNumber(TaskState.RUNNING_VALUE);
+                            default -> throw new AssertionError("a field of another type: " + field);
+                        });
+            }
+            boolean ignored =
+                    field.getNumber() == Task.STATUS_FIELD_NUMBER || field.getNumber() == Task.META_FIELD_NUMBER;
+            assertThat(AssignmentSet.equalButStatus(plain, changed.build()))
+                    .as(field.getName())
+                    .isEqualTo(ignored);
+        }
     }
 
     @Test

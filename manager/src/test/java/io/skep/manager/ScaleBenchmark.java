@@ -69,7 +69,11 @@ import org.jspecify.annotations.Nullable;
  * taken. All runs on one thread, in a time that is counted and not waited for.
  */
 final class ScaleBenchmark {
+    /** As {@link LeaderRuntime} and {@link StatusReports} have them. */
     private static final int COMMANDS_PER_STEP_MAX = 512;
+
+    private static final int STATUSES_PER_STEP_MAX = 2000;
+    private static final int STATUSES_WAITING_MAX = 10_000;
     private static final Duration STEP = Duration.ofMillis(10);
     private static final int STEPS_PER_FLUSH = 10;
     private static final List<TaskState> REPORTED =
@@ -106,6 +110,7 @@ final class ScaleBenchmark {
     private final int tasks;
     private final int services;
     private final Map<String, Worker> workers = new LinkedHashMap<>();
+    private final ArrayDeque<Worker> turns = new ArrayDeque<>();
     private final ArrayDeque<Command> commands = new ArrayDeque<>();
     private final Store store = new Store();
     private @Nullable Store follower = new Store();
@@ -114,6 +119,7 @@ final class ScaleBenchmark {
     private Instant now = Instant.parse("2026-01-01T00:00:00Z");
     private @Nullable Instant wake;
     private int steps;
+    private int statusesWaiting;
     private long index;
     private long running;
     private long assigned;
@@ -129,7 +135,9 @@ final class ScaleBenchmark {
         this.services = services;
         for (int i = 0; i < nodes; i++) {
             String id = ids.nextId();
-            workers.put(id, new Worker(id));
+            Worker worker = new Worker(id);
+            workers.put(id, worker);
+            turns.add(worker);
         }
         store.watch(this::committed);
         head = store.state();
@@ -262,7 +270,7 @@ final class ScaleBenchmark {
         }
         if (++steps % STEPS_PER_FLUSH == 0) {
             workers.values().forEach(this::dispatch);
-            workers.values().forEach(this::report);
+            report();
         }
     }
 
@@ -273,9 +281,13 @@ final class ScaleBenchmark {
         }
         long begin = System.nanoTime();
         List<Command> asked = new ArrayList<>();
-        while (!commands.isEmpty() && asked.size() < COMMANDS_PER_STEP_MAX) {
-            asked.add(commands.remove());
+        int statuses = 0;
+        while (!commands.isEmpty() && asked.size() < COMMANDS_PER_STEP_MAX && statuses < STATUSES_PER_STEP_MAX) {
+            Command next = commands.remove();
+            statuses += next.getReportTaskStatus().getUpdatesCount();
+            asked.add(next);
         }
+        statusesWaiting -= statuses;
         Transaction transaction = new Transaction(head, now);
         ControlLoop.Step step = current.step(transaction, now, asked);
         wake = step.nextWake();
@@ -367,10 +379,18 @@ final class ScaleBenchmark {
         }
     }
 
-    private void report(Worker worker) {
-        if (worker.reporting || (worker.starting.isEmpty() && worker.stopped.isEmpty())) {
-            return;
+    /** Lets the nodes report, one after the other, as far as there is room. */
+    private void report() {
+        for (int i = 0; i < turns.size() && statusesWaiting < STATUSES_WAITING_MAX; i++) {
+            Worker next = turns.remove();
+            turns.add(next);
+            if (!next.reporting && !(next.starting.isEmpty() && next.stopped.isEmpty())) {
+                report(next);
+            }
         }
+    }
+
+    private void report(Worker worker) {
         worker.reporting = true;
         ReportTaskStatus.Builder report =
                 ReportTaskStatus.newBuilder().setNodeId(worker.nodeId).setManagerId("manager");
@@ -383,6 +403,7 @@ final class ScaleBenchmark {
             report.addUpdates(update(taskId, TaskState.SHUTDOWN));
         }
         worker.stopped.clear();
+        statusesWaiting += report.getUpdatesCount();
         // As the leader gets it: parsed from the bytes of a node.
         Command command = Command.newBuilder()
                 .setRequestId(ids.nextId())

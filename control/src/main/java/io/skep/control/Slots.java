@@ -36,8 +36,8 @@ final class Slots implements Loop {
         if (bySecond != 0) {
             return bySecond;
         }
-        int byNano =
-                Integer.compare(first.getCreatedAt().getNanos(), second.getCreatedAt().getNanos());
+        int byNano = Integer.compare(
+                first.getCreatedAt().getNanos(), second.getCreatedAt().getNanos());
         if (byNano != 0) {
             return byNano;
         }

@@ -179,7 +179,7 @@ class OrchestrationTest {
     @Test
     void aLargeServiceIsMadeAndRemovedInPartsWhileOthersAreServed() {
         int part = ControlLoop.CHANGES_OF_A_LOOP_MAX;
-        cluster.create(TestKit.service("large", 2 * part + part / 2));
+        cluster.create(TestKit.service("large", 2L * part + part / 2));
         assertThat(cluster.tasksOf("large-id")).hasSize(part);
         cluster.create(TestKit.service("small", 3));
         cluster.step();
@@ -207,11 +207,11 @@ class OrchestrationTest {
     @Test
     void aResizeThatIsInterruptedEndsAtTheLastWish() {
         int part = ControlLoop.CHANGES_OF_A_LOOP_MAX;
-        cluster.create(TestKit.service("web", 3 * part));
+        cluster.create(TestKit.service("web", 3L * part));
         cluster.step();
         cluster.scale("web-id", part / 2);
         cluster.changeLeader();
-        cluster.scale("web-id", 2 * part + 7);
+        cluster.scale("web-id", 2L * part + 7);
         cluster.step();
         cluster.changeLeader();
         cluster.pass(Duration.ofSeconds(30));

@@ -2,8 +2,10 @@ package io.skep.manager;
 
 import com.google.common.util.concurrent.MoreExecutors;
 import io.grpc.Context;
+import io.grpc.StatusRuntimeException;
 import io.grpc.stub.ClientCallStreamObserver;
 import io.grpc.stub.ClientResponseObserver;
+import io.skep.control.CommandException;
 import io.skep.store.ClusterState;
 import io.skep.store.Consensus.Member;
 import io.skep.wire.CollectLogsRequest;
@@ -73,6 +75,7 @@ final class LogReader implements AutoCloseable {
      * Begins to read.
      *
      * @param state in which the selected tasks are looked up
+     * @throws CommandException RESOURCE_EXHAUSTED when there are too many readers
      */
     static LogReader start(
             SubscriptionMessage subscription,
@@ -95,7 +98,14 @@ final class LogReader implements AutoCloseable {
         for (Member other : others) {
             reader.collectFrom(other, ports.peers());
         }
-        reader.collectHere(broker);
+        try {
+            reader.collectHere(broker);
+        } catch (StatusRuntimeException e) {
+            reader.end();
+            throw new CommandException(
+                    CommandException.Code.RESOURCE_EXHAUSTED,
+                    String.valueOf(e.getStatus().getDescription()));
+        }
         return reader;
     }
 

@@ -2,8 +2,6 @@ package io.skep.e2e;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import java.nio.file.Files;
-import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Collections;
@@ -185,11 +183,11 @@ class FailuresTest {
 
     @Test
     @Order(5)
-    void aFullDiskOnAManagerLosesNothing() throws Exception {
+    void aFullDiskOnAManagerLosesNothing() {
         Host full = lab.host(2);
         Host other = lab.host(1);
-        Path ballast = full.folder().resolve("data/ballast");
-        Shell.run("dd", "if=/dev/zero", "of=" + ballast, "bs=1M");
+        String ballast = full.folder().resolve("data/ballast").toString();
+        full.exec("dd", "if=/dev/zero", "of=" + ballast, "bs=1M");
         for (int i = 0; i < 20; i++) {
             other.docker(
                             "service",
@@ -205,7 +203,7 @@ class FailuresTest {
                             "bb:1")
                     .expect();
         }
-        Files.delete(ballast);
+        full.exec("rm", ballast).expect();
         Await.until(
                 "the manager with room again knows all services",
                 Swarm.SOON,

@@ -41,6 +41,11 @@ final class Host {
         return "unix://" + hosts("socket");
     }
 
+    /** Returns the API of the engine of this host. */
+    SocketApi api() {
+        return new SocketApi(Path.of(hosts("socket")));
+    }
+
     /** Starts an engine that answers on the socket of this host and waits for it. */
     void start(Engine engine, String... flags) {
         List<String> command = new ArrayList<>(List.of("start", String.valueOf(number), "--"));
@@ -50,8 +55,13 @@ final class Host {
         hosts("wait");
     }
 
-    void restart() {
+    /** Starts the engine as before, and does not wait for it. */
+    void begin() {
         hosts("restart");
+    }
+
+    void restart() {
+        begin();
         hosts("wait");
     }
 
@@ -62,6 +72,32 @@ final class Host {
     /** kill -9 of the engine; its containers may live on. */
     void kill() {
         hosts("kill");
+    }
+
+    /** Stops the engine without ending it; it does nothing until {@link #resume}. */
+    void pause() {
+        hosts("pause");
+    }
+
+    void resume() {
+        hosts("resume");
+    }
+
+    /** Whether the engine runs, or is paused. */
+    boolean runs() {
+        return Shell.run(Shell.COMMAND_TIMEOUT, lab.environment(), List.of(lab.tool(), "pid", String.valueOf(number)))
+                        .status()
+                == 0;
+    }
+
+    /** Switches the host off; what was not synced to its disk is lost. */
+    void losePower() {
+        hosts("powerloss");
+    }
+
+    /** Makes the disk of the host fail for good; after {@link #losePower} and {@link #powerOn} it works again. */
+    void loseDisk() {
+        hosts("diskloss");
     }
 
     void powerOff() {

@@ -90,16 +90,6 @@ final class Host {
                 == 0;
     }
 
-    /** Switches the host off; what was not synced to its disk is lost. */
-    void losePower() {
-        hosts("powerloss");
-    }
-
-    /** Makes the disk of the host fail for good; after {@link #losePower} and {@link #powerOn} it works again. */
-    void loseDisk() {
-        hosts("diskloss");
-    }
-
     void powerOff() {
         hosts("poweroff");
     }

@@ -117,6 +117,22 @@ final class Lab implements AutoCloseable {
         return Shell.run(Shell.COMMAND_TIMEOUT, environment(), command).expect();
     }
 
+    /** Switches hosts off, all at the same moment; what was not synced to their disks is lost. */
+    void losePower(List<Host> of) {
+        onDisks("powerloss", of);
+    }
+
+    /** Makes the disks of hosts fail for good; after {@link #losePower} and power on they work again. */
+    void loseDisks(List<Host> of) {
+        onDisks("diskloss", of);
+    }
+
+    private void onDisks(String verb, List<Host> of) {
+        List<String> command = new ArrayList<>(List.of(verb));
+        of.forEach(host -> command.add(String.valueOf(host.number())));
+        hosts(command.toArray(String[]::new));
+    }
+
     @Override
     public void close() {
         OPEN.remove(this);

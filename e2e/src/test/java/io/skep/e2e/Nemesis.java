@@ -3,6 +3,8 @@ package io.skep.e2e;
 import java.io.IOException;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Collection;
+import java.util.Collections;
 import java.util.Comparator;
 import java.util.EnumMap;
 import java.util.HashMap;
@@ -12,6 +14,8 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.Random;
 import java.util.Set;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
 import java.util.concurrent.locks.LockSupport;
 import java.util.function.Consumer;
 import java.util.regex.Matcher;
@@ -74,7 +78,7 @@ final class Nemesis {
 
     private final List<Host> hosts;
     private final Map<Host, String> addresses = new HashMap<>();
-    private final String prefix;
+    private final Lab lab;
     private final Random random;
     private final Consumer<String> timeline;
     private final Map<Link, String> rules = new HashMap<>();
@@ -89,13 +93,13 @@ final class Nemesis {
     final Map<Fault, Integer> injected = new EnumMap<>(Fault.class);
 
     /**
-     * Makes a nemesis of hosts that have disks of their own.
+     * Makes a nemesis of the hosts of a lab, which have disks of their own.
      *
      * @param timeline is told each thing that is done
      */
-    Nemesis(List<Host> hosts, String prefix, long seed, Consumer<String> timeline) {
-        this.hosts = List.copyOf(hosts);
-        this.prefix = prefix;
+    Nemesis(Lab lab, long seed, Consumer<String> timeline) {
+        this.lab = lab;
+        this.hosts = lab.hosts();
         this.random = new Random(seed);
         this.timeline = timeline;
         for (Host host : hosts) {
@@ -143,7 +147,7 @@ final class Nemesis {
             }
             pause(hold());
         } finally {
-            java.util.Collections.shuffle(broken, random);
+            Collections.shuffle(broken, random);
             for (Broken each : broken) {
                 timeline.accept("mend " + each.fault() + " of " + names(each.victims()));
                 each.mend().run();
@@ -177,7 +181,7 @@ final class Nemesis {
         int dice = random.nextInt(10);
         boolean leader = random.nextBoolean();
         List<Host> drawn = new ArrayList<>(hosts);
-        java.util.Collections.shuffle(drawn, random);
+        Collections.shuffle(drawn, random);
         if (leader) {
             String name = leader();
             drawn.sort(Comparator.comparing((Host host) -> !host.name().equals(name)));
@@ -295,17 +299,15 @@ final class Nemesis {
     }
 
     private Runnable losePower(List<Host> victims) {
-        inParallel(victims, host -> {
-            keepTail(host);
-            host.losePower();
-        });
+        inParallel(victims, this::keepTail);
+        lab.losePower(victims);
         return powerOn(victims);
     }
 
     private Runnable loseDisk(List<Host> victims) {
-        inParallel(victims, Host::loseDisk);
+        lab.loseDisks(victims);
         return () -> {
-            inParallel(victims, Host::losePower);
+            lab.losePower(victims);
             powerOn(victims).run();
         };
     }
@@ -458,7 +460,7 @@ final class Nemesis {
 
     /** Runs a command in the network of a host, which is there also while the host is off. */
     private void network(Host host, String... command) {
-        List<String> all = new ArrayList<>(List.of("ip", "netns", "exec", prefix + host.number()));
+        List<String> all = new ArrayList<>(List.of("ip", "netns", "exec", host.name()));
         all.addAll(List.of(command));
         Shell.run(all.toArray(String[]::new)).expect();
     }
@@ -532,14 +534,17 @@ final class Nemesis {
     }
 
     private static void inParallel(List<Host> hosts, Consumer<Host> action) {
-        List<java.util.concurrent.CompletableFuture<Void>> all = hosts.stream()
-                .map(host -> java.util.concurrent.CompletableFuture.runAsync(
-                        () -> action.accept(host), Thread::startVirtualThread))
+        List<CompletableFuture<Void>> all = hosts.stream()
+                .map(host -> CompletableFuture.runAsync(() -> action.accept(host), Thread::startVirtualThread))
                 .toList();
-        all.forEach(java.util.concurrent.CompletableFuture::join);
+        try {
+            all.forEach(CompletableFuture::join);
+        } catch (CompletionException e) {
+            throw new AssertionError(String.valueOf(e.getCause()), e);
+        }
     }
 
-    private static String names(java.util.Collection<Host> hosts) {
+    private static String names(Collection<Host> hosts) {
         return String.join(", ", hosts.stream().map(Host::name).sorted().toList());
     }
 

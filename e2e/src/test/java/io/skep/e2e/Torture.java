@@ -128,10 +128,7 @@ final class Torture {
                 (register, seen) -> checker.execute(() -> check(register, seen)));
         long begin = System.nanoTime();
         Nemesis nemesis = new Nemesis(
-                lab.hosts(),
-                lab.prefix(),
-                seed,
-                what -> faults.println("%10d  %s".formatted((System.nanoTime() - begin) / 1000, what)));
+                lab, seed, what -> faults.println("%10d  %s".formatted((System.nanoTime() - begin) / 1000, what)));
         clients.start(seed);
         int count = clients.count();
         try (clients) {

@@ -17,6 +17,7 @@ import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.locks.LockSupport;
+import java.util.function.BooleanSupplier;
 import java.util.function.Consumer;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -36,8 +37,11 @@ import org.jspecify.annotations.Nullable;
  * torn tail: a part of what was written but not synced, zeros, or rubbish.
  */
 final class Nemesis {
-    /** How long a cluster whose parts all run may take until every manager answers. */
-    static final Duration RECOVERY = Duration.ofSeconds(45);
+    /**
+     * How long a cluster whose parts all run again may take until every manager answers; most of it is for machines
+     * that are so busy that a JVM starts in twenty seconds.
+     */
+    static final Duration RECOVERY = Duration.ofMinutes(2);
 
     private static final Pattern LEADER = Pattern.compile("\"Hostname\":\"([^\"]+)\"|\"Leader\":true");
 
@@ -90,6 +94,9 @@ final class Nemesis {
     private int breaks;
     private long probes;
 
+    /** The longest that the cluster took, after all was mended, until every manager took a write. */
+    private long slowestRecoveryNanos;
+
     final Map<Fault, Integer> injected = new EnumMap<>(Fault.class);
 
     /**
@@ -114,14 +121,18 @@ final class Nemesis {
         }
     }
 
+    long slowestRecoveryNanos() {
+        return slowestRecoveryNanos;
+    }
+
     /**
-     * Breaks and mends until that time.
+     * Breaks and mends until that time, or until it is told to stop.
      *
      * @throws AssertionError when the cluster does not recover, or an engine ended by itself
      */
-    void run(long untilNanos) {
+    void run(long untilNanos, BooleanSupplier stop) {
         int rounds = 0;
-        while (System.nanoTime() < untilNanos) {
+        while (System.nanoTime() < untilNanos && !stop.getAsBoolean()) {
             round();
             rounds++;
             if (rounds % 8 == 0) {
@@ -279,7 +290,7 @@ final class Nemesis {
                 filter(victims, "both", "numgen random mod 100 < " + (3 + random.nextInt(50)) + " drop");
             case SLOW_LINKS -> slowLinks(victims);
             case FULL_DISK -> fillDisk(victims);
-            case SLOW_DISK -> freezeDisk(victims);
+            case SLOW_DISK -> stallDisks(victims);
         };
         return new Broken(fault, victims, mend);
     }
@@ -298,8 +309,13 @@ final class Nemesis {
         host.begin();
     }
 
+    /** Every other time the disks hang before, so that much is on its way to them in that moment. */
     private Runnable losePower(List<Host> victims) {
         inParallel(victims, this::keepTail);
+        if (random.nextBoolean()) {
+            inParallel(victims, this::freezeDisk);
+            pause(100 + random.nextInt(1000));
+        }
         lab.losePower(victims);
         return powerOn(victims);
     }
@@ -479,18 +495,22 @@ final class Nemesis {
                         .expect());
     }
 
-    private Runnable freezeDisk(List<Host> victims) {
+    private Runnable stallDisks(List<Host> victims) {
         int times = 1 + random.nextInt(5);
         int millis = 20 + random.nextInt(700);
         for (int i = 0; i < times; i++) {
-            victims.forEach(victim ->
-                    victim.exec("fsfreeze", "-f", victim.folder() + "/data").expect());
+            inParallel(victims, this::freezeDisk);
             pause(millis);
             victims.forEach(victim ->
                     victim.exec("fsfreeze", "-u", victim.folder() + "/data").expect());
             pause(millis / 2);
         }
         return () -> {};
+    }
+
+    /** Makes everything that writes to the disk of a host wait. */
+    private void freezeDisk(Host victim) {
+        victim.exec("fsfreeze", "-f", victim.folder() + "/data").expect();
     }
 
     /** Waits until every manager takes a write and shows it, and has its engine running. */
@@ -501,7 +521,8 @@ final class Nemesis {
                 throw new AssertionError("the engine of " + host.name() + " ended by itself");
             }
         }
-        long deadline = System.nanoTime() + RECOVERY.toNanos();
+        long begin = System.nanoTime();
+        long deadline = begin + RECOVERY.toNanos();
         for (Host host : hosts) {
             String name = "probe-" + ++probes;
             while (true) {
@@ -516,6 +537,7 @@ final class Nemesis {
                 pause(100);
             }
         }
+        slowestRecoveryNanos = Math.max(slowestRecoveryNanos, System.nanoTime() - begin);
         timeline.accept("the cluster answers");
     }
 

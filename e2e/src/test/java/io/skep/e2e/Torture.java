@@ -8,6 +8,7 @@ import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
@@ -29,6 +30,7 @@ import java.util.stream.Stream;
  */
 final class Torture {
     private static final String DISK = "96m";
+    private static final int PRINTED_MAX = 5;
 
     private final Duration duration;
     private final long seed;
@@ -58,7 +60,7 @@ final class Torture {
         try (Lab lab = new Lab("tort", "10.95.0")) {
             Torture torture = new Torture(lab, duration, seed, Path.of(arguments[2]));
             List<String> found = torture.run();
-            found.forEach(finding -> System.out.println("FOUND: " + finding));
+            found.stream().limit(PRINTED_MAX).forEach(finding -> System.out.println("FOUND: " + finding));
             good = found.isEmpty();
         }
         System.exit(good ? 0 : 1);
@@ -132,7 +134,7 @@ final class Torture {
         clients.start(seed);
         int count = clients.count();
         try (clients) {
-            nemesis.run(begin + duration.toNanos());
+            nemesis.run(begin + duration.toNanos(), () -> !findings.isEmpty());
         } catch (AssertionError e) {
             findings.add(String.valueOf(e.getMessage()));
         }
@@ -156,13 +158,17 @@ final class Torture {
             return;
         }
         findings.add(register + ": " + violation);
+        writeLines(
+                "history-of-" + register.replace(' ', '-'),
+                seen.stream()
+                        .sorted(Comparator.comparingLong(Operation::begin))
+                        .map(Operation::toString)
+                        .toList());
+    }
+
+    private void writeLines(String name, List<String> lines) {
         try {
-            Files.write(
-                    folder.resolve("history-of-" + register.replace(' ', '-')),
-                    seen.stream()
-                            .sorted(java.util.Comparator.comparingLong(Operation::begin))
-                            .map(Operation::toString)
-                            .toList());
+            Files.write(folder.resolve(name), lines);
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }
@@ -185,7 +191,8 @@ final class Torture {
                 }
             }
             if (shown.size() > 1) {
-                findings.add("managers show different " + path + " in the end: " + shown);
+                findings.add("managers show different " + path + " in the end: " + shown.values());
+                writeLines("different" + path.replace('/', '-'), List.copyOf(shown.keySet()));
             }
         }
     }
@@ -226,8 +233,10 @@ final class Torture {
         }
         System.out.printf(
                 Locale.ROOT,
-                "  longest without an acknowledged write: %.2f s; of that while a majority was untouched: %.2f s%n",
+                "  longest without an acknowledged write: %.2f s; of that while a majority was untouched: %.2f s; slowest"
+                        + " recovery of all three: %.2f s%n",
                 longest / 1e9,
-                longestHealthy / 1e9);
+                longestHealthy / 1e9,
+                nemesis.slowestRecoveryNanos() / 1e9);
     }
 }

@@ -488,8 +488,12 @@ final class LeaderRuntime implements AutoCloseable {
                     outcome.refusal()));
         }
         if (transaction.isEmpty()) {
-            // The answers may rest on entries that are still on their way.
-            var _ = current.committed.whenComplete((done, failure) -> finish(answers, failure));
+            if (!answers.isEmpty()) {
+                // The answers may rest on entries that are still on their way.
+                var _ = current.committed
+                        .thenCompose(done -> stillLeading(current.term))
+                        .whenComplete((done, failure) -> finish(answers, failure));
+            }
             return;
         }
         LogEntry entry = LogEntry.newBuilder()
@@ -517,12 +521,27 @@ final class LeaderRuntime implements AutoCloseable {
         });
     }
 
+    /**
+     * Completes when this manager still led after the call. One that was paused may have been replaced without knowing,
+     * and what it refuses may be right by now; an entry would tell, but where nothing changes there is none.
+     */
+    private CompletableFuture<Void> stillLeading(long term) {
+        return consensus.readBarrier().thenRun(() -> {
+            Leadership now = consensus.leadership();
+            if (!now.ready() || now.term() != term) {
+                throw notLeader();
+            }
+        });
+    }
+
     private static void finish(List<Answer> answers, @Nullable Throwable failure) {
         for (Answer answer : answers) {
             if (failure == null) {
                 answer.give();
             } else {
-                answer.pending().answer().completeExceptionally(failure);
+                // A composed future wraps the failure once more.
+                Throwable cause = failure instanceof CompletionException ? failure.getCause() : failure;
+                answer.pending().answer().completeExceptionally(cause == null ? failure : cause);
             }
         }
     }

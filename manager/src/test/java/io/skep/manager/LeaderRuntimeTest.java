@@ -150,6 +150,18 @@ class LeaderRuntimeTest {
     }
 
     @Test
+    void aLeaderThatWasReplacedUnawaresRefusesNothing() throws Exception {
+        run(config("a"));
+        log.supersede();
+        CompletableFuture<Executed> refused = runtime.submit(config("a"));
+        // The new leader may have removed the config meanwhile.
+        assertThat(log.awaitRead()).isTrue();
+        assertThat(refused).isNotDone();
+        log.noticeSuperseded();
+        assertThatThrownBy(() -> refused.get(10, TimeUnit.SECONDS)).cause().isInstanceOf(NotLeaderException.class);
+    }
+
+    @Test
     void aRequestThatWasLostIsDoneWhenRepeated() throws Exception {
         Command command = config("a");
         log.hold();

@@ -8,6 +8,8 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
 
 /** A log without other managers, which a test can hold up and depose. Applies entries on the thread that lets them. */
 final class LocalConsensus implements Consensus {
@@ -19,6 +21,9 @@ final class LocalConsensus implements Consensus {
     private final String selfId;
     private Leadership leadership;
     private boolean holding;
+    private boolean superseded;
+    private final CompletableFuture<Void> confirmation = new CompletableFuture<>();
+    private final CountDownLatch readWaits = new CountDownLatch(1);
     private long index;
     final List<String> removed = new ArrayList<>();
     List<Member> members;
@@ -118,8 +123,28 @@ final class LocalConsensus implements Consensus {
         listeners.forEach(listener -> listener.leadershipChanged(now));
     }
 
+    /** Another leader took over, of which this manager, as after a pause, is yet to hear. */
+    synchronized void supersede() {
+        superseded = true;
+    }
+
+    /** Waits until a read waits to be confirmed after {@link #supersede}; false when that takes too long. */
+    boolean awaitRead() throws InterruptedException {
+        return readWaits.await(10, TimeUnit.SECONDS);
+    }
+
+    /** It hears of the other leader, which confirms the reads that waited. */
+    void noticeSuperseded() {
+        depose(false);
+        confirmation.complete(null);
+    }
+
     @Override
-    public CompletableFuture<Void> readBarrier() {
+    public synchronized CompletableFuture<Void> readBarrier() {
+        if (superseded) {
+            readWaits.countDown();
+            return confirmation;
+        }
         return leadership().ready()
                 ? CompletableFuture.completedFuture(null)
                 : CompletableFuture.failedFuture(new NotLeaderException("no leader"));

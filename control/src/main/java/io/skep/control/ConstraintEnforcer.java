@@ -65,8 +65,8 @@ final class ConstraintEnforcer implements Loop {
             }
         }
         tasks.sort(OLDEST_FIRST);
-        NodeLoad fitting = new NodeLoad();
-        fitting.setNode(node);
+        NodeLoad fitting = new NodeLoad(node.getId(), 0, 0);
+        fitting.setNode(node, 0);
         for (Task task : tasks) {
             Resources reserved = task.getSpec().getResources().getReservations();
             if (Constraints.match(constraints(transaction.state(), task), node) && hasRoom(fitting, reserved)) {

@@ -1,137 +1,92 @@
 package io.skep.control;
 
 import io.skep.wire.Mount;
-import io.skep.wire.NetworkAttachment;
 import io.skep.wire.Node;
-import io.skep.wire.NodeSpec.Availability;
-import io.skep.wire.NodeStatus;
 import io.skep.wire.Placement;
-import io.skep.wire.PluginDescription;
 import io.skep.wire.Resources;
 import io.skep.wire.Task;
-import java.util.ArrayList;
-import java.util.EnumMap;
 import java.util.List;
-import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The conditions that a node must meet to take a task, and the count of the nodes that do not, by reason.
+ * The conditions that a node must meet to take a task (swarm-wire 6.10).
  *
- * <p>Made once for all tasks of one version of a service, which ask for the same.
+ * <p>Equal ones turn down the same nodes for the same reasons.
+ *
+ * @param requirement what depends on the node alone
+ * @param reserved what the task takes from the node
+ * @param hostPorts the ports of the node that the task needs
+ * @param maxReplicas how many tasks of the service a node may have, or 0 for any number
+ * @param serviceId the service whose tasks count for that; empty where it does not matter
+ * @param clusterVolumes whether the task mounts volumes of the cluster, which no node has
  */
-final class NodeFilters {
-    private record Plugin(String type, String name) {}
-
-    private final Task task;
-    private final Resources reserved;
-    private final boolean reservesAnything;
-    private final List<Plugin> plugins = new ArrayList<>();
-    private final @Nullable Plugin logPlugin;
-    private final List<Constraint> constraints;
-    private final Placement placement;
-    private final boolean hasHostPorts;
-    private final boolean hasClusterVolumes;
-    private final Map<NodeFilter, Integer> rejections = new EnumMap<>(NodeFilter.class);
-
-    NodeFilters(Task task) {
-        this.task = task;
-        this.reserved = task.getSpec().getResources().getReservations();
-        this.reservesAnything =
-                reserved.getNanoCpus() > 0 || reserved.getMemoryBytes() > 0 || reserved.getGenericCount() > 0;
-        this.placement = task.getSpec().getPlacement();
-        this.constraints = Constraints.of(placement);
-        this.hasHostPorts = NodeLoad.hasHostPorts(task);
+record NodeFilters(
+        NodeRequirement requirement,
+        Resources reserved,
+        List<NodeLoad.Port> hostPorts,
+        long maxReplicas,
+        String serviceId,
+        boolean clusterVolumes) {
+    static NodeFilters of(Task task) {
+        Placement placement = task.getSpec().getPlacement();
         boolean clusterVolumes = false;
         for (Mount mount : task.getSpec().getContainer().getMountsList()) {
-            String driver = mount.getVolumeOptions().getDriverConfig().getName();
-            if (mount.getType() == Mount.Type.VOLUME && !driver.isEmpty() && !driver.equals("local")) {
-                plugins.add(new Plugin("Volume", driver));
-            }
             clusterVolumes |= mount.getType() == Mount.Type.CLUSTER;
         }
-        this.hasClusterVolumes = clusterVolumes;
-        for (NetworkAttachment attachment : task.getNetworksList()) {
-            String driver = attachment.getNetwork().getDriverState().getName();
-            if (!driver.isEmpty()) {
-                plugins.add(new Plugin("Network", driver));
-            }
-        }
-        String logDriver = task.getLogDriver().getName();
-        this.logPlugin = logDriver.isEmpty() || logDriver.equals("none") ? null : new Plugin("Log", logDriver);
+        return new NodeFilters(
+                NodeRequirement.of(task),
+                task.getSpec().getResources().getReservations(),
+                NodeLoad.hostPorts(task),
+                placement.getMaxReplicas(),
+                placement.getMaxReplicas() > 0 ? task.getServiceId() : "",
+                clusterVolumes);
     }
 
-    /** Returns whether the node can take the task; if not, counts it under the first reason against it. */
-    boolean accept(NodeLoad load) {
-        NodeFilter reason = rejection(load);
-        if (reason != null) {
-            rejections.merge(reason, 1, Integer::sum);
-        }
-        return reason == null;
+    /**
+     * Returns whether a node that meets the requirement has room for one more task.
+     *
+     * @param ofService how many tasks of the service it has
+     */
+    boolean admits(NodeLoad load, int ofService) {
+        return (!reservesAnything() || load.hasRoom(reserved))
+                && (hostPorts.isEmpty() || load.hasPortsFree(hostPorts))
+                && (maxReplicas == 0 || ofService < maxReplicas)
+                && !clusterVolumes;
     }
 
-    private @Nullable NodeFilter rejection(NodeLoad load) {
+    /**
+     * Returns the first reason why a node cannot take the task, or null if it can.
+     *
+     * @param ofService how many tasks of the service it has
+     */
+    @Nullable
+    NodeFilter rejection(NodeLoad load, int ofService) {
         Node node = load.node();
-        if (node == null
-                || node.getStatus().getState() != NodeStatus.State.READY
-                || node.getSpec().getAvailability() != Availability.ACTIVE) {
+        if (node == null || !load.isAvailable()) {
             return NodeFilter.READY;
         }
-        if (reservesAnything && !load.hasRoom(reserved)) {
+        if (reservesAnything() && !load.hasRoom(reserved)) {
             return NodeFilter.RESOURCES;
         }
-        if (!hasPlugins(node)) {
+        if (!requirement.hasPlugins(node)) {
             return NodeFilter.PLUGIN;
         }
-        if (!Constraints.match(constraints, node)) {
+        if (!Constraints.match(requirement.constraints(), node)) {
             return NodeFilter.CONSTRAINT;
         }
-        if (!Platforms.match(placement.getPlatformsList(), node.getDescription().getPlatform())) {
+        if (!Platforms.match(requirement.platforms(), node.getDescription().getPlatform())) {
             return NodeFilter.PLATFORM;
         }
-        if (hasHostPorts && !load.hasPortsFree(task)) {
+        if (!load.hasPortsFree(hostPorts)) {
             return NodeFilter.HOST_PORT;
         }
-        if (placement.getMaxReplicas() > 0 && load.active(task.getServiceId()) >= placement.getMaxReplicas()) {
+        if (maxReplicas > 0 && ofService >= maxReplicas) {
             return NodeFilter.MAX_REPLICAS;
         }
-        return hasClusterVolumes ? NodeFilter.VOLUMES : null;
+        return clusterVolumes ? NodeFilter.VOLUMES : null;
     }
 
-    /** Returns whether the engine has the plugins; one that does not describe itself is believed to have them. */
-    private boolean hasPlugins(Node node) {
-        if ((plugins.isEmpty() && logPlugin == null) || !node.getDescription().hasEngine()) {
-            return true;
-        }
-        List<PluginDescription> installed = node.getDescription().getEngine().getPluginsList();
-        for (Plugin plugin : plugins) {
-            if (!has(installed, plugin)) {
-                return false;
-            }
-        }
-        boolean tellsLogDrivers =
-                installed.stream().anyMatch(plugin -> plugin.getType().equals("Log"));
-        return logPlugin == null || !tellsLogDrivers || has(installed, logPlugin);
-    }
-
-    private static boolean has(List<PluginDescription> installed, Plugin wanted) {
-        for (PluginDescription plugin : installed) {
-            if (plugin.getType().equals(wanted.type())
-                    && (plugin.getName().equals(wanted.name())
-                            || plugin.getName().equals(wanted.name() + ":latest"))) {
-                return true;
-            }
-        }
-        return false;
-    }
-
-    /** Returns why nodes were turned down, the most frequent reason first; empty when none was. */
-    String explanation() {
-        StringBuilder text = new StringBuilder();
-        rejections.entrySet().stream()
-                .sorted(Map.Entry.<NodeFilter, Integer>comparingByValue().reversed())
-                .forEach(entry -> text.append(text.isEmpty() ? "" : "; ")
-                        .append(entry.getKey().explain(entry.getValue())));
-        return text.toString();
+    private boolean reservesAnything() {
+        return requirement.reserves() || reserved.getGenericCount() > 0;
     }
 }

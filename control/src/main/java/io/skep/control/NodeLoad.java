@@ -4,65 +4,135 @@ import io.skep.wire.DiscreteGenericResource;
 import io.skep.wire.GenericResource;
 import io.skep.wire.NamedGenericResource;
 import io.skep.wire.Node;
+import io.skep.wire.NodeSpec.Availability;
+import io.skep.wire.NodeStatus;
 import io.skep.wire.PortConfig;
 import io.skep.wire.Resources;
 import io.skep.wire.Task;
-import io.skep.wire.Version;
-import java.time.Duration;
-import java.time.Instant;
-import java.util.ArrayDeque;
 import java.util.ArrayList;
-import java.util.Deque;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
-import java.util.function.BiConsumer;
 import org.jspecify.annotations.Nullable;
 
 /** What the tasks of one node take from it, kept up to date task by task. */
 final class NodeLoad {
-    static final Duration FAILURES_REMEMBERED_FOR = Duration.ofMinutes(5);
-    private static final int FAILURES_REMEMBERED_MAX = 100;
+    private static final int RETIRED = -1;
 
-    private record Port(PortConfig.Protocol protocol, int number) {}
+    /** A port of a node. */
+    record Port(PortConfig.Protocol protocol, int number) {}
 
     private record Named(String kind, String value) {}
 
-    /** A version of a service, whose failures on a node count together. */
-    private record Revision(String serviceId, Version version) {}
-
+    private final String nodeId;
+    private final int idPrefix;
+    private int slot;
     private @Nullable Node node;
-    private final Map<String, Integer> activeByService = new HashMap<>();
+    private boolean available;
+    private long nodeChangedAt;
     private int active;
     private int tasks;
-    private long nanoCpus;
-    private long memoryBytes;
-    private final Map<Port, Integer> ports = new HashMap<>();
-    private final Map<String, Long> discrete = new HashMap<>();
-    private final Set<Named> named = new HashSet<>();
-    private final Map<Revision, Deque<Instant>> failures = new HashMap<>();
+    private long freeNanoCpus;
+    private long freeMemoryBytes;
+    // Most nodes need none of these; they are made when one does, so that a hundred thousand nodes stay small.
+    private Map<Port, Integer> ports = Map.of();
+    private Map<String, Long> discrete = Map.of();
+    private Set<Named> named = Set.of();
+
+    /**
+     * Makes the load of a node of which nothing is known.
+     *
+     * @param change as for {@link #setNode}
+     */
+    NodeLoad(String nodeId, int slot, long change) {
+        this.nodeId = nodeId;
+        this.slot = slot;
+        this.nodeChangedAt = change;
+        this.idPrefix = prefix(nodeId);
+    }
+
+    /** Returns a number that orders ids as their first characters do. */
+    private static int prefix(String id) {
+        int prefix = 0;
+        boolean beyondLatin = false;
+        for (int i = 0; i < 4; i++) {
+            char character = i < id.length() && !beyondLatin ? id.charAt(i) : 0;
+            beyondLatin |= character > 0x7e;
+            prefix = prefix << 8 | (beyondLatin && character != 0 ? 0x7f : character);
+        }
+        return prefix;
+    }
+
+    String nodeId() {
+        return nodeId;
+    }
+
+    /** Returns the slot in {@link NodeLoads}. */
+    int slot() {
+        return slot;
+    }
+
+    void retire() {
+        slot = RETIRED;
+    }
+
+    boolean isRetired() {
+        return slot == RETIRED;
+    }
 
     @Nullable
     Node node() {
         return node;
     }
 
-    void setNode(@Nullable Node node) {
-        this.node = node;
+    /**
+     * Takes note of the node as it is now.
+     *
+     * @param change the number that this change gets in {@link NodeLoads}
+     */
+    void setNode(@Nullable Node newNode, long change) {
+        Resources before = all();
+        this.node = newNode;
+        this.nodeChangedAt = change;
+        this.available = newNode != null
+                && newNode.getStatus().getState() == NodeStatus.State.READY
+                && newNode.getSpec().getAvailability() == Availability.ACTIVE;
+        freeNanoCpus += all().getNanoCpus() - before.getNanoCpus();
+        freeMemoryBytes += all().getMemoryBytes() - before.getMemoryBytes();
+    }
+
+    /** Returns whether the node is ready and takes new tasks. */
+    boolean isAvailable() {
+        return available;
+    }
+
+    /** Returns the number of the change that last changed the node itself. */
+    long nodeChangedAt() {
+        return nodeChangedAt;
     }
 
     boolean isEmpty() {
         return node == null && tasks == 0;
     }
 
+    /** Returns the number of tasks that are wanted on this node. */
     int active() {
         return active;
     }
 
-    int active(String serviceId) {
-        return activeByService.getOrDefault(serviceId, 0);
+    /** Returns what orders nodes by their active tasks, and many of those that have the same by their ids. */
+    long order() {
+        return (long) active << 32 | idPrefix;
+    }
+
+    long freeNanoCpus() {
+        return freeNanoCpus;
+    }
+
+    long freeMemoryBytes() {
+        return freeMemoryBytes;
     }
 
     void add(Task task) {
@@ -70,8 +140,10 @@ final class NodeLoad {
         count(task, 1);
         for (GenericResource resource : task.getAssignedGenericResourcesList()) {
             if (resource.hasNamedResourceSpec()) {
+                named = named.isEmpty() ? new HashSet<>() : named;
                 named.add(named(resource.getNamedResourceSpec()));
             } else {
+                discrete = discrete.isEmpty() ? new HashMap<>() : discrete;
                 discrete.merge(
                         resource.getDiscreteResourceSpec().getKind(),
                         resource.getDiscreteResourceSpec().getValue(),
@@ -85,12 +157,14 @@ final class NodeLoad {
         count(task, -1);
         for (GenericResource resource : task.getAssignedGenericResourcesList()) {
             if (resource.hasNamedResourceSpec()) {
-                named.remove(named(resource.getNamedResourceSpec()));
-            } else {
-                discrete.merge(
-                        resource.getDiscreteResourceSpec().getKind(),
-                        -resource.getDiscreteResourceSpec().getValue(),
-                        Long::sum);
+                if (!named.isEmpty()) {
+                    named.remove(named(resource.getNamedResourceSpec()));
+                }
+            } else if (!discrete.isEmpty()) {
+                discrete.computeIfPresent(resource.getDiscreteResourceSpec().getKind(), (kind, used) -> {
+                    long left = used - resource.getDiscreteResourceSpec().getValue();
+                    return left == 0 ? null : left;
+                });
             }
         }
     }
@@ -98,50 +172,51 @@ final class NodeLoad {
     private void count(Task task, int sign) {
         if (TaskStates.isWanted(task)) {
             active += sign;
-            merge(activeByService, task.getServiceId(), sign);
         }
         Resources reserved = task.getSpec().getResources().getReservations();
-        nanoCpus += sign * reserved.getNanoCpus();
-        memoryBytes += sign * reserved.getMemoryBytes();
-        forEachHostPort(task, (protocol, number) -> merge(ports, new Port(protocol, number), sign));
-    }
-
-    private static <K> void merge(Map<K, Integer> counts, K key, int change) {
-        counts.merge(key, change, (old, delta) -> old + delta == 0 ? null : old + delta);
+        freeNanoCpus -= sign * reserved.getNanoCpus();
+        freeMemoryBytes -= sign * reserved.getMemoryBytes();
+        for (Port port : hostPorts(task)) {
+            ports = ports.isEmpty() ? new HashMap<>() : ports;
+            ports.merge(port, sign, (old, delta) -> old + delta == 0 ? null : old + delta);
+        }
     }
 
     private static Named named(NamedGenericResource resource) {
         return new Named(resource.getKind(), resource.getValue());
     }
 
-    private static void forEachHostPort(Task task, BiConsumer<PortConfig.Protocol, Integer> consumer) {
+    /** Returns the ports that a task needs of its node. */
+    static List<Port> hostPorts(Task task) {
         List<PortConfig> published = task.getEndpoint().getPortsCount() > 0
                 ? task.getEndpoint().getPortsList()
                 : task.getEndpoint().getSpec().getPortsList();
+        if (published.isEmpty()) {
+            return List.of();
+        }
+        List<Port> ports = new ArrayList<>();
         for (PortConfig port : published) {
             if (port.getPublishMode() == PortConfig.PublishMode.HOST && port.getPublishedPort() != 0) {
-                consumer.accept(port.getProtocol(), port.getPublishedPort());
+                ports.add(new Port(port.getProtocol(), port.getPublishedPort()));
             }
         }
+        return ports;
     }
 
-    static boolean hasHostPorts(Task task) {
-        boolean[] found = new boolean[1];
-        forEachHostPort(task, (protocol, number) -> found[0] = true);
-        return found[0];
-    }
-
-    boolean hasPortsFree(Task task) {
-        boolean[] free = {true};
-        forEachHostPort(task, (protocol, number) -> free[0] &= !ports.containsKey(new Port(protocol, number)));
-        return free[0];
+    boolean hasPortsFree(List<Port> wanted) {
+        if (!ports.isEmpty()) {
+            for (Port port : wanted) {
+                if (ports.containsKey(port)) {
+                    return false;
+                }
+            }
+        }
+        return true;
     }
 
     /** Returns whether what is left of the node covers the reservation. */
     boolean hasRoom(Resources reserved) {
-        Resources all = all();
-        if (reserved.getNanoCpus() > all.getNanoCpus() - nanoCpus
-                || reserved.getMemoryBytes() > all.getMemoryBytes() - memoryBytes) {
+        if (reserved.getNanoCpus() > freeNanoCpus || reserved.getMemoryBytes() > freeMemoryBytes) {
             return false;
         }
         return reserved.getGenericCount() == 0 || claim(reserved) != null;
@@ -150,6 +225,9 @@ final class NodeLoad {
     /** Returns which generic resources of the node a task gets for its reservation, or null if too few are left. */
     @Nullable
     List<GenericResource> claim(Resources reserved) {
+        if (reserved.getGenericCount() == 0) {
+            return List.of();
+        }
         List<GenericResource> claimed = new ArrayList<>();
         for (GenericResource wanted : reserved.getGenericList()) {
             boolean done = wanted.hasNamedResourceSpec()
@@ -200,33 +278,5 @@ final class NodeLoad {
         return node == null
                 ? Resources.getDefaultInstance()
                 : node.getDescription().getResources();
-    }
-
-    /** Takes note that a task failed here. */
-    void fail(Task task, Instant at) {
-        Deque<Instant> times = failures.computeIfAbsent(revision(task), key -> new ArrayDeque<>());
-        times.addLast(at);
-        if (times.size() > FAILURES_REMEMBERED_MAX) {
-            times.removeFirst();
-        }
-    }
-
-    /** Returns how often tasks of the same version of the service failed here of late. */
-    int recentFailures(Task task, Instant now) {
-        if (failures.isEmpty()) {
-            return 0;
-        }
-        Instant since = now.minus(FAILURES_REMEMBERED_FOR);
-        failures.values().removeIf(times -> times.getLast().isBefore(since));
-        Deque<Instant> times = failures.get(revision(task));
-        if (times == null) {
-            return 0;
-        }
-        times.removeIf(at -> at.isBefore(since));
-        return times.size();
-    }
-
-    private static Revision revision(Task task) {
-        return new Revision(task.getServiceId(), task.getSpecVersion());
     }
 }

@@ -13,8 +13,10 @@ import io.skep.wire.Version;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.Comparator;
 import java.util.HashMap;
+import java.util.IdentityHashMap;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
@@ -25,14 +27,37 @@ import org.jspecify.annotations.Nullable;
 /**
  * The loop that gives tasks to nodes (swarm-wire 6.10).
  *
- * <p>What tasks take from each node is kept in {@link NodeLoad}s, one task event at a time. The waiting tasks of one
- * version of a service form a group, which is placed together. A group is tried as soon as it gets a task; what could
- * not be placed says why in its status, and is tried again {@value #RETRY_DELAY_MILLIS} ms after a node changed or a
- * task let something go, so that many such changes cost one try. Tasks that belong to a node from the start (global
- * services, attachments) only need its consent.
+ * <p>The waiting tasks of one version of a service form a group, which is placed together. A group is tried as soon as
+ * it gets a task; what could not be placed says why in its status, and is tried again {@value #RETRY_DELAY_MILLIS} ms
+ * after a node changed or a task let something go, so that many such changes cost one try. Tasks that belong to a node
+ * from the start (global services, attachments) only need its consent.
  *
- * <p>At most {@value #WRITES_PER_STEP_MAX} tasks are placed, or told why not, in one step, which bounds the size of a
- * transaction; the rest follows in the next step, at once.
+ * <p><b>What is decided</b> is what one gets by asking every node for every group, and taking the best of those that
+ * agree: tests hold this class against that plain algorithm. <b>How</b> it is decided avoids to ask every node:
+ *
+ * <ul>
+ *   <li>{@link NodeLoads} know what tasks take from each node, kept one task at a time, and which nodes changed lately.
+ *       How many tasks of a service a node has is kept per service, for nodes that have some.
+ *   <li>What groups ask of a node regardless of its tasks is the same for many of them ({@link NodeRequirement}). The
+ *       nodes that meet it are a {@link NodePool}, made when first asked for and brought up to date, when it is used
+ *       again, from the nodes that changed since. In it, {@link NodeTournament}s order nodes by their tasks, so that
+ *       the best is found, and its new task counted, in the logarithm of their number.
+ *   <li>{@link GroupPlacement} handles what differs from service to service: nodes with tasks of this one and nodes on
+ *       which it failed, usually few, are taken out of the tournaments for the time.
+ *   <li>Why no node takes a task is asked only when none does. {@link Rejections} then keep each node's reason, so that
+ *       the next try asks only nodes that changed; groups that ask for the same share it. As long as no node agrees and
+ *       the reasons stay the same, a try costs nothing per task.
+ * </ul>
+ *
+ * <p>A task is placed in O(log nodes), and a group costs O(its service's tasks). A requirement that nobody had of late
+ * costs O(nodes), and so does the first task that no node takes.
+ *
+ * <p><b>Bounds.</b> At most {@value #WRITES_PER_STEP_MAX} tasks are placed, or told why not, in one step, which bounds
+ * the size of a transaction; the rest follows in the next step, at once. Pools hold at most
+ * {@value #POOLED_PER_NODE_MAX} entries per node in all, rejections {@value #REASONS_MAX} and one for each node; the
+ * least recently used are dropped. Failures are forgotten after five minutes. Everything else belongs to a node, a
+ * service or a task that is there, and goes with it. All of it follows from the state, and is made anew by the
+ * constructor.
  */
 final class Scheduler implements Loop {
     static final int RETRY_DELAY_MILLIS = 50;
@@ -40,7 +65,11 @@ final class Scheduler implements Loop {
     /** From this many recent failures of a version of a service on, a node is the last choice for it. */
     static final int FAILURES_MAX = 5;
 
+    private static final int POOLED_PER_NODE_MAX = 8;
+    private static final int REASONS_MAX = 4_000_000;
     private static final Duration RETRY_DELAY = Duration.ofMillis(RETRY_DELAY_MILLIS);
+    private static final String ASSIGNED = "scheduler assigned task to node";
+    private static final String CONFIRMED = "scheduler confirmed task can run on preassigned node";
 
     /** Tasks that ask for the same: those of one version of a service, or one task without service. */
     private record Group(String serviceId, Version version, String taskId) {
@@ -50,32 +79,88 @@ final class Scheduler implements Loop {
         }
     }
 
-    private final Map<String, NodeLoad> loads = new LinkedHashMap<>();
-    /** Tasks that take something from a node, as they were when they were counted. */
-    private final Map<String, Task> counted = new HashMap<>();
+    /** The waiting tasks of a group, and why they wait. */
+    private static final class Waiting {
+        final Map<String, Task> tasks = new LinkedHashMap<>();
+        /** What all tasks that waited at the last try give as reason, unless some came or changed since. */
+        @Nullable
+        String explained;
 
-    private final Map<Group, Set<String>> waiting = new LinkedHashMap<>();
+        void put(Task task) {
+            tasks.put(task.getId(), task);
+            if (explained != null && !explained.equals(task.getStatus().getErr())) {
+                explained = null;
+            }
+        }
+    }
+
+    /** The filters for the task that asked last, which are those for many that ask next. */
+    private static final class LastFilters {
+        private @Nullable Task task;
+        private @Nullable NodeFilters filters;
+
+        NodeFilters of(Task asking) {
+            NodeFilters known = filters;
+            if (known == null || task == null || !isAlike(task, asking)) {
+                known = NodeFilters.of(asking);
+                filters = known;
+            }
+            task = asking;
+            return known;
+        }
+
+        private static boolean isAlike(Task a, Task b) {
+            return a.getServiceId().equals(b.getServiceId())
+                    && a.getSpec().equals(b.getSpec())
+                    && a.getEndpoint().equals(b.getEndpoint())
+                    && a.getLogDriver().equals(b.getLogDriver())
+                    && a.getNetworksCount() == 0
+                    && b.getNetworksCount() == 0;
+        }
+    }
+
+    private record Failure(Task task, Instant at) {}
+
+    private final NodeLoads loads = new NodeLoads();
+    /** For each service the number of its wanted tasks on each node. */
+    private final Map<String, SlotCounts> ofService = new HashMap<>();
+
+    private final Failures failures = new Failures();
+    private final RecentlyUsed<NodeRequirement, NodePool> pools = new RecentlyUsed<>(NodePool::size);
+    private final RecentlyUsed<NodeFilters, Rejections> rejections = new RecentlyUsed<>(Rejections::size);
+    private final LastFilters lastFilters = new LastFilters();
+    /** Tasks that were counted when they were written, before the event of it came. */
+    private final Set<Task> countedAhead = Collections.newSetFromMap(new IdentityHashMap<>());
+
+    private final Map<Group, Waiting> waiting = new LinkedHashMap<>();
     private final Set<Group> groupsToTry = new LinkedHashSet<>();
     private final Map<String, Set<String>> boundByNode = new HashMap<>();
     private final Set<String> boundToTry = new LinkedHashSet<>();
     private final Set<String> neverStarted = new LinkedHashSet<>();
     private boolean roomChanged;
     private @Nullable Instant retryAt;
+    private @Nullable Instant goOnAt;
     private long step = -1;
     private int writesLeft;
-    private boolean interrupted;
 
     Scheduler(ClusterState state, Instant now) {
         for (Node node : state.nodes().values()) {
-            load(node.getId()).setNode(node);
+            setNode(node.getId(), node);
         }
+        List<Failure> failed = new ArrayList<>();
         for (Task task : state.tasks().values()) {
+            count(null, task);
             take(null, task);
-            Instant failedAt = Times.instant(task.getMeta().getUpdatedAt());
-            if (failed(task) && failedAt.plus(NodeLoad.FAILURES_REMEMBERED_FOR).isAfter(now)) {
-                load(task.getNodeId()).fail(task, failedAt);
+            if (failed(task)) {
+                Instant failedAt = Times.instant(task.getMeta().getUpdatedAt());
+                if (failedAt.plus(Failures.REMEMBERED_FOR).isAfter(now)) {
+                    failed.add(new Failure(task, failedAt));
+                }
             }
         }
+        failed.sort(Comparator.comparing(Failure::at));
+        failed.forEach(failure -> remember(failure.task(), failure.at()));
+        roomChanged = false;
     }
 
     @Override
@@ -86,24 +171,38 @@ final class Scheduler implements Loop {
         }
         Event<Task> task = event.as(Kind.TASK);
         if (task != null) {
-            Task after = task.after();
-            take(task.before(), after == null ? gone(task.object()) : after);
-            if (after != null && failed(after) && (task.before() == null || !TaskStates.isTerminal(task.before()))) {
-                load(after.getNodeId())
-                        .fail(after, Times.instant(after.getMeta().getUpdatedAt()));
-            }
+            observeTask(task.before(), task.after() == null ? gone(task.object()) : task.after());
         }
     }
 
     private void observeNode(Event<Node> event) {
-        NodeLoad load = load(event.id());
-        load.setNode(event.after());
-        if (load.isEmpty()) {
-            loads.remove(event.id());
-        }
         if (Nodes.placementChanges(event)) {
+            setNode(event.id(), event.after());
             roomChanged = true;
             boundToTry.addAll(boundByNode.getOrDefault(event.id(), Set.of()));
+        }
+    }
+
+    private void setNode(String id, @Nullable Node node) {
+        NodeLoad load = loads.obtain(id);
+        load.setNode(node, loads.now());
+        loads.changed(load);
+    }
+
+    private void observeTask(@Nullable Task before, Task after) {
+        if (!countedAhead.remove(after)) {
+            count(before, after);
+        }
+        take(before, after);
+        if (failed(after) && (before == null || !TaskStates.isTerminal(before))) {
+            remember(after, Times.instant(after.getMeta().getUpdatedAt()));
+        }
+    }
+
+    private void remember(Task failed, Instant at) {
+        NodeLoad load = loads.get(failed.getNodeId());
+        if (load != null) {
+            failures.add(failed, load, at);
         }
     }
 
@@ -121,80 +220,91 @@ final class Scheduler implements Loop {
                 .build();
     }
 
-    /** Takes note of a task as it is now. */
+    /** Takes note of whether a task waits. */
     private void take(@Nullable Task before, Task task) {
-        count(task);
         String id = task.getId();
-        TaskState state = task.getStatus().getState();
-        boolean waits = state == TaskState.PENDING && TaskStates.isWanted(task);
+        boolean waits = task.getStatus().getState() == TaskState.PENDING && TaskStates.isWanted(task);
         boolean waited = before != null && before.getStatus().getState() == TaskState.PENDING;
-        if (task.getNodeId().isEmpty()) {
+        if (before != null
+                && waited
+                && before.getNodeId().isEmpty()
+                && (!waits || !task.getNodeId().isEmpty() || !Group.of(before).equals(Group.of(task)))) {
+            stopWaiting(Group.of(before), id);
+        }
+        if (waits && task.getNodeId().isEmpty()) {
             Group group = Group.of(task);
-            if (waits) {
-                if (waiting.computeIfAbsent(group, key -> new LinkedHashSet<>()).add(id) || !waited) {
-                    groupsToTry.add(group);
-                }
-            } else {
-                stopWaiting(group, id);
+            Waiting tasks = waiting.computeIfAbsent(group, key -> new Waiting());
+            if (!tasks.tasks.containsKey(id) || !waited) {
+                groupsToTry.add(group);
             }
-        } else {
-            if (before != null && before.getNodeId().isEmpty()) {
-                stopWaiting(Group.of(before), id);
-            }
-            if (!waits) {
-                remove(boundByNode, task.getNodeId(), id);
-            } else if (boundByNode
+            tasks.put(task);
+        } else if (waits) {
+            if (boundByNode
                             .computeIfAbsent(task.getNodeId(), key -> new LinkedHashSet<>())
                             .add(id)
                     || !waited) {
                 boundToTry.add(id);
             }
+        } else if (!task.getNodeId().isEmpty()) {
+            stopWaitingFor(task.getNodeId(), id);
         }
-        if (task.getStatus().getStateValue() < TaskState.ASSIGNED_VALUE
-                && task.getDesiredState() == TaskState.SHUTDOWN) {
+        if (isToEndUnstarted(task)) {
             neverStarted.add(id);
         }
     }
 
+    private static boolean isToEndUnstarted(Task task) {
+        return task.getStatus().getStateValue() < TaskState.ASSIGNED_VALUE
+                && task.getDesiredState() == TaskState.SHUTDOWN;
+    }
+
     private void stopWaiting(Group group, String taskId) {
-        remove(waiting, group, taskId);
-        if (!waiting.containsKey(group)) {
+        Waiting tasks = waiting.get(group);
+        if (tasks != null && tasks.tasks.remove(taskId) != null && tasks.tasks.isEmpty()) {
+            waiting.remove(group);
             groupsToTry.remove(group);
         }
     }
 
-    private static <K> void remove(Map<K, Set<String>> sets, K key, String taskId) {
-        Set<String> ids = sets.get(key);
-        if (ids != null && ids.remove(taskId) && ids.isEmpty()) {
-            sets.remove(key);
+    private void stopWaitingFor(String nodeId, String taskId) {
+        Set<String> bound = boundByNode.get(nodeId);
+        if (bound != null && bound.remove(taskId) && bound.isEmpty()) {
+            boundByNode.remove(nodeId);
         }
     }
 
-    private void count(Task task) {
-        Task before = counted.get(task.getId());
-        boolean takes = takesRoom(task);
-        if (before == null && !takes) {
+    /** Counts what a task takes from its node now instead of what it took before. */
+    private void count(@Nullable Task before, Task after) {
+        boolean took = before != null && takesRoom(before);
+        boolean takes = takesRoom(after);
+        if ((!took && !takes) || (took && takes && before != null && takesTheSame(before, after))) {
             return;
         }
-        if (before != null
-                && takes
-                && before.getNodeId().equals(task.getNodeId())
-                && TaskStates.isWanted(before) == TaskStates.isWanted(task)) {
-            return;
-        }
-        if (before != null) {
-            counted.remove(before.getId());
-            NodeLoad load = load(before.getNodeId());
+        if (took && before != null) {
+            NodeLoad load = loads.obtain(before.getNodeId());
+            if (TaskStates.isWanted(before)) {
+                countOfService(before.getServiceId(), load, -1);
+            }
             load.remove(before);
+            loads.changed(load);
             roomChanged = true;
             boundToTry.addAll(boundByNode.getOrDefault(before.getNodeId(), Set.of()));
-            if (load.isEmpty()) {
-                loads.remove(before.getNodeId());
-            }
         }
         if (takes) {
-            counted.put(task.getId(), task);
-            load(task.getNodeId()).add(task);
+            NodeLoad load = loads.obtain(after.getNodeId());
+            load.add(after);
+            if (TaskStates.isWanted(after)) {
+                countOfService(after.getServiceId(), load, 1);
+            }
+            loads.changed(load);
+        }
+    }
+
+    private void countOfService(String serviceId, NodeLoad load, int change) {
+        SlotCounts counts = ofService.computeIfAbsent(serviceId, id -> new SlotCounts());
+        counts.add(load.slot(), change);
+        if (counts.isEmpty()) {
+            ofService.remove(serviceId);
         }
     }
 
@@ -204,8 +314,12 @@ final class Scheduler implements Loop {
                 && !TaskStates.isTerminal(task);
     }
 
-    private NodeLoad load(String nodeId) {
-        return loads.computeIfAbsent(nodeId, id -> new NodeLoad());
+    private static boolean takesTheSame(Task before, Task after) {
+        return before.getNodeId().equals(after.getNodeId())
+                && TaskStates.isWanted(before) == TaskStates.isWanted(after)
+                && before.getSpec().equals(after.getSpec())
+                && before.getEndpoint().equals(after.getEndpoint())
+                && before.getAssignedGenericResourcesList().equals(after.getAssignedGenericResourcesList());
     }
 
     @Override
@@ -214,6 +328,7 @@ final class Scheduler implements Loop {
             step = transaction.version();
             writesLeft = WRITES_PER_STEP_MAX;
         }
+        failures.expire(now);
         for (String id : neverStarted) {
             endNeverStarted(transaction, now, id);
         }
@@ -230,33 +345,37 @@ final class Scheduler implements Loop {
             retryAt = null;
             groupsToTry.addAll(waiting.keySet());
         }
-        interrupted = false;
-        for (Group group : List.copyOf(groupsToTry)) {
-            if (writesLeft == 0) {
-                interrupted = true;
-                break;
-            }
+        while (writesLeft > 0 && !groupsToTry.isEmpty()) {
+            Group group = groupsToTry.iterator().next();
             groupsToTry.remove(group);
-            place(transaction, now, group);
+            Waiting tasks = waiting.get(group);
+            if (tasks != null && !place(transaction, now, group, tasks)) {
+                groupsToTry.add(group);
+            }
         }
-        if (interrupted) {
-            retryAt = now;
-        }
+        goOnAt = groupsToTry.isEmpty() ? null : now;
     }
 
     @Override
     public @Nullable Instant nextWake() {
-        return retryAt;
+        return goOnAt != null ? goOnAt : retryAt;
     }
 
     /** Ends a task that was given up before any node knew of it: nobody else would. */
     private void endNeverStarted(Transaction transaction, Instant now, String taskId) {
         Task task = transaction.state().tasks().get(taskId);
-        if (task != null
-                && task.getStatus().getStateValue() < TaskState.ASSIGNED_VALUE
-                && task.getDesiredState() == TaskState.SHUTDOWN) {
-            put(transaction, now, task.toBuilder(), TaskState.SHUTDOWN, "shut down before it had a node");
+        if (task != null && isToEndUnstarted(task)) {
+            TaskStatus status = status(TaskState.SHUTDOWN, "shut down before it had a node", now);
+            transaction.put(Kind.TASK, task.toBuilder().setStatus(status).build());
         }
+    }
+
+    private static TaskStatus status(TaskState state, String message, Instant now) {
+        return TaskStatus.newBuilder()
+                .setState(state)
+                .setTimestamp(Times.timestamp(now))
+                .setMessage(message)
+                .build();
     }
 
     private void confirm(Transaction transaction, Instant now, String taskId) {
@@ -265,84 +384,105 @@ final class Scheduler implements Loop {
             return;
         }
         NodeLoad load = loads.get(task.getNodeId());
-        NodeFilters filters = new NodeFilters(task);
-        if (load == null || !filters.accept(load)) {
-            explain(transaction, now, task, filters.explanation());
+        if (load == null || load.node() == null) {
+            // Who removes the node lets its tasks go.
+            explain(transaction, now, task, "");
             return;
         }
-        assign(transaction, now, task, task.getNodeId(), load, "scheduler confirmed task can run on preassigned node");
+        NodeFilter reason = lastFilters.of(task).rejection(load, countOn(load, task));
+        if (reason != null) {
+            explain(transaction, now, task, reason.explain(1));
+            return;
+        }
+        assign(transaction, task, load, status(TaskState.ASSIGNED, CONFIRMED, now));
     }
 
-    private void place(Transaction transaction, Instant now, Group group) {
-        List<Task> tasks = new ArrayList<>();
-        for (String id : waiting.getOrDefault(group, Set.of())) {
-            Task task = transaction.state().tasks().get(id);
-            if (task != null) {
-                tasks.add(task);
-            }
+    private int countOn(NodeLoad load, Task task) {
+        SlotCounts counts = ofService.get(task.getServiceId());
+        return counts == null ? 0 : counts.get(load.slot());
+    }
+
+    /** Tries to place the tasks of a group; returns false when it had to stop before the last of them. */
+    private boolean place(Transaction transaction, Instant now, Group group, Waiting waitingTasks) {
+        Task sample = waitingTasks.tasks.values().iterator().next();
+        NodeFilters filters = lastFilters.of(sample);
+        // Stays the same object while tasks are counted, even if it is empty at first.
+        SlotCounts counts = ofService.computeIfAbsent(group.serviceId(), id -> new SlotCounts());
+        Rejections rejected = rejections.get(filters);
+        boolean done = (rejected != null && !rejected.acceptsAny(counts))
+                ? explain(transaction, now, waitingTasks, rejected)
+                : place(transaction, now, waitingTasks, filters, counts);
+        if (counts.isEmpty()) {
+            ofService.remove(group.serviceId());
         }
-        if (tasks.isEmpty()) {
-            return;
-        }
-        Task sample = tasks.getFirst();
-        NodeFilters filters = new NodeFilters(sample);
-        PlacementTree tree = new PlacementTree(sample.getSpec().getPlacement(), group.serviceId(), order(sample, now));
-        for (NodeLoad load : loads.values()) {
-            Node node = load.node();
-            if (node != null) {
-                tree.add(load, node, filters.accept(load));
-            }
-        }
-        for (Task task : tasks) {
+        return done;
+    }
+
+    private boolean place(
+            Transaction transaction, Instant now, Waiting waitingTasks, NodeFilters filters, SlotCounts counts) {
+        Task sample = waitingTasks.tasks.values().iterator().next();
+        NodePool pool = pools.getOrMake(
+                filters.requirement(),
+                requirement -> new NodePool(requirement, loads),
+                (long) POOLED_PER_NODE_MAX * loads.size());
+        pool.catchUp();
+        GroupPlacement placement = new GroupPlacement(pool, loads, filters, counts, failures, sample, now);
+        TaskStatus status = status(TaskState.ASSIGNED, ASSIGNED, now);
+        boolean done = true;
+        boolean full = false;
+        for (Task task : waitingTasks.tasks.values()) {
             if (writesLeft == 0) {
-                groupsToTry.add(group);
-                interrupted = true;
-                return;
+                done = false;
+                break;
             }
-            NodeLoad load = tree.take();
-            Node node = load == null ? null : load.node();
-            if (load == null || node == null) {
-                String why = filters.explanation();
-                explain(transaction, now, task, why.isEmpty() ? "no suitable node" : "no suitable node (" + why + ")");
-                continue;
+            NodeLoad load = placement.take();
+            if (load == null) {
+                full = true;
+                break;
             }
             writesLeft--;
-            assign(transaction, now, task, node.getId(), load, "scheduler assigned task to node");
-            if (filters.accept(load)) {
-                tree.giveBack(load, node);
-            }
+            assign(transaction, task, load, status);
+            placement.giveBack(load);
         }
+        placement.end();
+        if (full) {
+            Rejections rejected = rejections.getOrMake(filters, unknown -> new Rejections(unknown, loads), REASONS_MAX);
+            rejected.acceptsAny(counts);
+            done = explain(transaction, now, waitingTasks, rejected);
+        }
+        return done;
     }
 
-    /** Orders nodes, the best for the task first. */
-    private static Comparator<NodeLoad> order(Task task, Instant now) {
-        Comparator<NodeLoad> byFailures = Comparator.comparingInt(load -> {
-            int count = load.recentFailures(task, now);
-            return count < FAILURES_MAX ? 0 : count;
-        });
-        return byFailures
-                .thenComparingInt(load -> load.active(task.getServiceId()))
-                .thenComparingInt(NodeLoad::active)
-                .thenComparing(load -> load.node() == null ? "" : load.node().getId());
-    }
-
-    private void assign(Transaction transaction, Instant now, Task task, String nodeId, NodeLoad load, String message) {
-        Task.Builder assigned = task.toBuilder().setNodeId(nodeId);
+    private void assign(Transaction transaction, Task task, NodeLoad load, TaskStatus status) {
+        Task.Builder assigned = task.toBuilder().setNodeId(load.nodeId()).setStatus(status);
         List<GenericResource> claimed = load.claim(task.getSpec().getResources().getReservations());
         if (claimed != null) {
             assigned.clearAssignedGenericResources().addAllAssignedGenericResources(claimed);
         }
-        count(put(transaction, now, assigned, TaskState.ASSIGNED, message));
+        Task written = transaction.put(Kind.TASK, assigned.build());
+        count(task, written);
+        countedAhead.add(written);
     }
 
-    private static Task put(Transaction transaction, Instant now, Task.Builder task, TaskState state, String message) {
-        return transaction.put(
-                Kind.TASK,
-                task.setStatus(TaskStatus.newBuilder()
-                                .setState(state)
-                                .setTimestamp(Times.timestamp(now))
-                                .setMessage(message))
-                        .build());
+    /** Tells the tasks that still wait why; returns false when it had to stop before the last of them. */
+    private boolean explain(Transaction transaction, Instant now, Waiting waitingTasks, Rejections rejected) {
+        String reasons = rejected.explanation();
+        String why = reasons.isEmpty() ? "no suitable node" : "no suitable node (" + reasons + ")";
+        if (why.equals(waitingTasks.explained)) {
+            return true;
+        }
+        for (Task task : waitingTasks.tasks.values()) {
+            if (writesLeft == 0) {
+                return false;
+            }
+            Task current = transaction.state().tasks().get(task.getId());
+            // Those that got a node a moment ago are still in the list.
+            if (current != null && current.getNodeId().isEmpty()) {
+                explain(transaction, now, current, why);
+            }
+        }
+        waitingTasks.explained = why;
+        return true;
     }
 
     private void explain(Transaction transaction, Instant now, Task task, String why) {

@@ -268,7 +268,7 @@ final class PlainScheduler implements Loop {
         }
         PlainNodeLoad load = loads.get(task.getNodeId());
         PlainNodeFilters filters = new PlainNodeFilters(task);
-        if (load == null || !filters.accept(load)) {
+        if (load == null || load.node() == null || !filters.accept(load)) {
             explain(transaction, now, task, filters.explanation());
             return;
         }

@@ -121,7 +121,7 @@ public class SchedulerBenchmark {
     @Param({"1000", "5000", "100000"})
     public int nodes;
 
-    @Param({})
+    @Param
     public Work work = Work.ONE_SERVICE;
 
     @Param("SCHEDULER")

@@ -17,6 +17,7 @@ import java.util.Collections;
 import java.util.Comparator;
 import java.util.HashMap;
 import java.util.IdentityHashMap;
+import java.util.Iterator;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
@@ -52,16 +53,13 @@ import org.jspecify.annotations.Nullable;
  * <p>A task is placed in O(log nodes), and a group costs O(its service's tasks). A requirement that nobody had of late
  * costs O(nodes), and so does the first task that no node takes.
  *
- * <p><b>Bounds.</b> At most {@value #WRITES_PER_STEP_MAX} tasks are placed, or told why not, in one step, which bounds
- * the size of a transaction; the rest follows in the next step, at once. Pools hold at most
- * {@value #POOLED_PER_NODE_MAX} entries per node in all, rejections {@value #REASONS_MAX} and one for each node; the
- * least recently used are dropped. Failures are forgotten after five minutes. Everything else belongs to a node, a
- * service or a task that is there, and goes with it. All of it follows from the state, and is made anew by the
- * constructor.
+ * <p><b>Bounds.</b> Pools hold at most {@value #POOLED_PER_NODE_MAX} entries per node in all, besides the newest;
+ * reasons are kept for {@value #REASONS_MAX} pairs of node and group, besides the newest. The least recently used are
+ * dropped. Failures are forgotten after five minutes. Everything else belongs to a node, a service or a task that is
+ * there, and goes with it. All of it follows from the state, and is made anew by the constructor.
  */
 final class Scheduler implements Loop {
     static final int RETRY_DELAY_MILLIS = 50;
-    static final int WRITES_PER_STEP_MAX = 2000;
     /** From this many recent failures of a version of a service on, a node is the last choice for it. */
     static final int FAILURES_MAX = 5;
 
@@ -139,9 +137,6 @@ final class Scheduler implements Loop {
     private final Set<String> neverStarted = new LinkedHashSet<>();
     private boolean roomChanged;
     private @Nullable Instant retryAt;
-    private @Nullable Instant goOnAt;
-    private long step = -1;
-    private int writesLeft;
 
     Scheduler(ClusterState state, Instant now) {
         for (Node node : state.nodes().values()) {
@@ -324,19 +319,13 @@ final class Scheduler implements Loop {
 
     @Override
     public void act(Transaction transaction, Instant now) {
-        if (step != transaction.version()) {
-            step = transaction.version();
-            writesLeft = WRITES_PER_STEP_MAX;
-        }
         failures.expire(now);
-        for (String id : neverStarted) {
-            endNeverStarted(transaction, now, id);
+        while (!neverStarted.isEmpty() && !transaction.isFull()) {
+            endNeverStarted(transaction, now, removeFirst(neverStarted));
         }
-        neverStarted.clear();
-        for (String id : boundToTry) {
-            confirm(transaction, now, id);
+        while (!boundToTry.isEmpty() && !transaction.isFull()) {
+            confirm(transaction, now, removeFirst(boundToTry));
         }
-        boundToTry.clear();
         if (roomChanged && !waiting.isEmpty() && retryAt == null) {
             retryAt = now.plus(RETRY_DELAY);
         }
@@ -345,20 +334,25 @@ final class Scheduler implements Loop {
             retryAt = null;
             groupsToTry.addAll(waiting.keySet());
         }
-        while (writesLeft > 0 && !groupsToTry.isEmpty()) {
-            Group group = groupsToTry.iterator().next();
-            groupsToTry.remove(group);
+        while (!groupsToTry.isEmpty() && !transaction.isFull()) {
+            Group group = removeFirst(groupsToTry);
             Waiting tasks = waiting.get(group);
             if (tasks != null && !place(transaction, now, group, tasks)) {
                 groupsToTry.add(group);
             }
         }
-        goOnAt = groupsToTry.isEmpty() ? null : now;
+    }
+
+    private static <T> T removeFirst(Set<T> set) {
+        Iterator<T> iterator = set.iterator();
+        T first = iterator.next();
+        iterator.remove();
+        return first;
     }
 
     @Override
     public @Nullable Instant nextWake() {
-        return goOnAt != null ? goOnAt : retryAt;
+        return retryAt;
     }
 
     /** Ends a task that was given up before any node knew of it: nobody else would. */
@@ -431,7 +425,7 @@ final class Scheduler implements Loop {
         boolean done = true;
         boolean full = false;
         for (Task task : waitingTasks.tasks.values()) {
-            if (writesLeft == 0) {
+            if (transaction.isFull()) {
                 done = false;
                 break;
             }
@@ -440,7 +434,6 @@ final class Scheduler implements Loop {
                 full = true;
                 break;
             }
-            writesLeft--;
             assign(transaction, task, load, status);
             placement.giveBack(load);
         }
@@ -472,7 +465,7 @@ final class Scheduler implements Loop {
             return true;
         }
         for (Task task : waitingTasks.tasks.values()) {
-            if (writesLeft == 0) {
+            if (transaction.isFull()) {
                 return false;
             }
             Task current = transaction.state().tasks().get(task.getId());
@@ -487,7 +480,6 @@ final class Scheduler implements Loop {
 
     private void explain(Transaction transaction, Instant now, Task task, String why) {
         if (!task.getStatus().getErr().equals(why)) {
-            writesLeft = Math.max(0, writesLeft - 1);
             transaction.put(
                     Kind.TASK,
                     task.toBuilder()

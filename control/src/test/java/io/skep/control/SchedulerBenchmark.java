@@ -263,6 +263,7 @@ public class SchedulerBenchmark {
         int placed = 0;
         while (placed < TASKS && System.nanoTime() - end < 0) {
             Transaction transaction = new Transaction(state, TestKit.START);
+            transaction.allow(ControlLoop.CHANGES_OF_A_LOOP_MAX);
             scheduler.act(transaction, TestKit.START);
             for (Event<?> event : transaction.events()) {
                 scheduler.observe(event, transaction.state());

@@ -40,7 +40,7 @@ import org.jspecify.annotations.Nullable;
 class SchedulerPropertiesTest {
     private static final int ACTS_MAX = 50;
 
-    @Property(tries = 300)
+    @Property(tries = 150)
     void decidesAsThePlainAlgorithm(
             @ForAll long seed,
             @ForAll @IntRange(max = 40) int nodes,
@@ -57,7 +57,7 @@ class SchedulerPropertiesTest {
     }
 
     /** As above, with so many nodes that most services have tasks on few of them only. */
-    @Property(tries = 20)
+    @Property(tries = 8)
     void decidesAsThePlainAlgorithmOnManyNodes(@ForAll long seed) {
         World world = new World(seed);
         for (int i = 0; i < 1_500; i++) {

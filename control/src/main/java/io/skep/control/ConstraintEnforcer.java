@@ -14,15 +14,20 @@ import io.skep.wire.TaskStatus;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Comparator;
+import java.util.HashMap;
+import java.util.Iterator;
 import java.util.LinkedHashSet;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
 /**
  * The loop that takes tasks off nodes which changed such that they do not fit any more (swarm-wire 6.9).
  *
- * <p>Where the reservations exceed what a node has left, the newest tasks lose. Paused nodes keep what they have.
+ * <p>Where the reservations exceed what a node has left, the newest tasks lose. Paused nodes keep what they have. Only
+ * nodes that changed are looked at, and all of them once when a leader begins, for the change may be one that the
+ * leader before did not come to.
  */
 final class ConstraintEnforcer implements Loop {
     private static final Comparator<Task> OLDEST_FIRST =
@@ -46,47 +51,77 @@ final class ConstraintEnforcer implements Loop {
 
     @Override
     public void act(Transaction transaction, Instant now) {
-        for (String id : nodesToCheck) {
-            Node node = transaction.state().nodes().get(id);
+        Map<String, List<Constraint>> byService = new HashMap<>();
+        Iterator<String> ids = nodesToCheck.iterator();
+        while (ids.hasNext() && !transaction.isFull()) {
+            Node node = transaction.state().nodes().get(ids.next());
+            ids.remove();
             if (node != null && node.getSpec().getAvailability() == Availability.ACTIVE) {
-                check(transaction, now, node);
+                check(transaction, now, node, byService);
             }
         }
-        nodesToCheck.clear();
     }
 
-    private static void check(Transaction transaction, Instant now, Node node) {
-        List<Task> tasks = new ArrayList<>();
+    private static void check(
+            Transaction transaction, Instant now, Node node, Map<String, List<Constraint>> byService) {
+        List<Task> fitting = new ArrayList<>();
+        List<Task> others = new ArrayList<>();
         for (Task task : transaction.state().tasksOfNode(node.getId())) {
             if (TaskStates.isWanted(task)
                     && !TaskStates.isTerminal(task)
                     && task.getStatus().getStateValue() >= TaskState.ASSIGNED_VALUE) {
-                tasks.add(task);
+                boolean fits = Constraints.match(constraints(transaction.state(), task, byService), node);
+                (fits ? fitting : others).add(task);
             }
         }
-        tasks.sort(OLDEST_FIRST);
-        NodeLoad fitting = new NodeLoad(node.getId(), 0, 0);
-        fitting.setNode(node, 0);
-        for (Task task : tasks) {
-            Resources reserved = task.getSpec().getResources().getReservations();
-            if (Constraints.match(constraints(transaction.state(), task), node) && hasRoom(fitting, reserved)) {
-                fitting.add(task);
-            } else {
-                reject(transaction, now, task);
+        if (!haveRoom(node, fitting)) {
+            fitting.sort(OLDEST_FIRST);
+            NodeLoad load = new NodeLoad(node.getId(), 0, 0);
+            load.setNode(node, 0);
+            for (Task task : fitting) {
+                if (hasRoom(load, task)) {
+                    load.add(task);
+                } else {
+                    others.add(task);
+                }
             }
         }
+        others.sort(OLDEST_FIRST);
+        others.forEach(task -> reject(transaction, now, task));
     }
 
     /** Returns the constraints of the service, or of the task if it has none; a change of them alone keeps the task. */
-    private static List<Constraint> constraints(ClusterState state, Task task) {
+    private static List<Constraint> constraints(
+            ClusterState state, Task task, Map<String, List<Constraint>> byService) {
         Service service = state.services().get(task.getServiceId());
-        return Constraints.of(
-                service == null
-                        ? task.getSpec().getPlacement()
-                        : service.getSpec().getTask().getPlacement());
+        if (service == null) {
+            return Constraints.of(task.getSpec().getPlacement());
+        }
+        return byService.computeIfAbsent(
+                service.getId(),
+                id -> Constraints.of(service.getSpec().getTask().getPlacement()));
     }
 
-    private static boolean hasRoom(NodeLoad load, Resources reserved) {
+    /** Returns whether it is plain that nobody has to go: nearly always, so that the tasks need no order. */
+    private static boolean haveRoom(Node node, List<Task> tasks) {
+        Resources all = node.getDescription().getResources();
+        long nanoCpus = 0;
+        long memoryBytes = 0;
+        for (Task task : tasks) {
+            Resources reserved = task.getSpec().getResources().getReservations();
+            nanoCpus += reserved.getNanoCpus();
+            memoryBytes += reserved.getMemoryBytes();
+            if (reserved.getGenericCount() > 0
+                    || (nanoCpus > 0 && nanoCpus > all.getNanoCpus())
+                    || (memoryBytes > 0 && memoryBytes > all.getMemoryBytes())) {
+                return false;
+            }
+        }
+        return true;
+    }
+
+    private static boolean hasRoom(NodeLoad load, Task task) {
+        Resources reserved = task.getSpec().getResources().getReservations();
         boolean reservesAnything =
                 reserved.getNanoCpus() > 0 || reserved.getMemoryBytes() > 0 || reserved.getGenericCount() > 0;
         return !reservesAnything || load.hasRoom(reserved);

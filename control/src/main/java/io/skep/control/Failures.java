@@ -58,6 +58,11 @@ final class Failures {
         oldestFirst.add(place);
     }
 
+    /** Returns for how many pairs of a node and a version of a service failures are remembered. */
+    int size() {
+        return oldestFirst.size();
+    }
+
     /** Forgets what is too old to matter. */
     void expire(Instant now) {
         Instant since = now.minus(REMEMBERED_FOR);

@@ -355,6 +355,19 @@ final class Scheduler implements Loop {
         return retryAt;
     }
 
+    /** Returns how much is kept for nodes, services and tasks, besides what has a bound of its own. */
+    int kept() {
+        return loads.size()
+                + ofService.size()
+                + failures.size()
+                + countedAhead.size()
+                + waiting.size()
+                + groupsToTry.size()
+                + boundByNode.size()
+                + boundToTry.size()
+                + neverStarted.size();
+    }
+
     /** Ends a task that was given up before any node knew of it: nobody else would. */
     private void endNeverStarted(Transaction transaction, Instant now, String taskId) {
         Task task = transaction.state().tasks().get(taskId);

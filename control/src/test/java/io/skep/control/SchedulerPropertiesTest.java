@@ -54,6 +54,7 @@ class SchedulerPropertiesTest {
             world.changeSomething();
             world.settle();
         }
+        world.removeAll();
     }
 
     /** As above, with so many nodes that most services have tasks on few of them only. */
@@ -78,7 +79,7 @@ class SchedulerPropertiesTest {
         private Instant now = TestKit.START;
         private ClusterState state = ClusterState.empty();
         private Transaction transaction = new Transaction(state, now);
-        private Loop scheduler = new Scheduler(state, now);
+        private Scheduler scheduler = new Scheduler(state, now);
         private Loop plain = new PlainScheduler(state, now);
         private int services;
 
@@ -219,6 +220,20 @@ class SchedulerPropertiesTest {
                 default -> node(changed);
             }
             transaction.put(Kind.NODE, changed.build());
+        }
+
+        /** Removes all there is; then nothing may stay behind. */
+        void removeAll() {
+            for (Task task : List.copyOf(transaction.state().tasks().values())) {
+                transaction.remove(Kind.TASK, task.getId());
+            }
+            for (Node node : List.copyOf(transaction.state().nodes().values())) {
+                transaction.remove(Kind.NODE, node.getId());
+            }
+            settle();
+            now = now.plus(Failures.REMEMBERED_FOR).plusSeconds(1);
+            scheduler.act(new Transaction(state, now), now);
+            assertThat(scheduler.kept()).isZero();
         }
 
         private void addService() {

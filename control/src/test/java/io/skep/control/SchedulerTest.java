@@ -262,6 +262,33 @@ class SchedulerTest {
                 .noneMatch(task -> task.getNodeId().equals(first.getNodeId()));
     }
 
+    @Test
+    void theNewestTasksLoseWhenTheirNodeShrinks() {
+        cluster = nodes(1);
+        for (int i = 1; i <= 4; i++) {
+            Service.Builder service = TestKit.service("web" + i, 1);
+            service.getSpecBuilder()
+                    .getTaskBuilder()
+                    .getResourcesBuilder()
+                    .getReservationsBuilder()
+                    .setMemoryBytes(2L << 30);
+            cluster.pass(Duration.ofSeconds(1));
+            cluster.create(service);
+        }
+        cluster.create(TestKit.service("small", 1));
+        cluster.work();
+
+        cluster.node(
+                "n1", node -> node.getDescriptionBuilder().getResourcesBuilder().setMemoryBytes(5L << 30));
+
+        assertThat(cluster.tasks(task -> task.getStatus().getState() == TaskState.REJECTED))
+                .extracting(Task::getServiceId)
+                .containsExactlyInAnyOrder("web3-id", "web4-id");
+        cluster.assertRunning("web1-id", 1);
+        cluster.assertRunning("web2-id", 1);
+        cluster.assertRunning("small-id", 1);
+    }
+
     private void create(Consumer<TaskSpec.Builder> edit) {
         Service.Builder service = TestKit.service("web", 1);
         edit.accept(service.getSpecBuilder().getTaskBuilder());

@@ -1,16 +1,9 @@
 package io.skep.manager;
 
 import io.grpc.Deadline;
-import io.grpc.Metadata;
 import io.grpc.Server;
-import io.grpc.ServerCall;
-import io.grpc.ServerCallExecutorSupplier;
 import io.grpc.netty.NettyServerBuilder;
 import io.netty.channel.EventLoopGroup;
-import io.netty.channel.MultiThreadIoEventLoopGroup;
-import io.netty.channel.nio.NioIoHandler;
-import io.netty.channel.socket.nio.NioServerSocketChannel;
-import io.netty.util.concurrent.DefaultThreadFactory;
 import io.skep.certs.CredentialException;
 import io.skep.certs.NodeIdentity;
 import io.skep.control.CommandException;
@@ -28,7 +21,6 @@ import io.skep.wire.Command;
 import io.skep.wire.CommandResult;
 import io.skep.wire.LogSelector;
 import io.skep.wire.LogSubscriptionOptions;
-import io.skep.wire.RaftGrpc;
 import io.skep.wire.SubscribeLogsMessage;
 import java.io.IOException;
 import java.security.cert.X509Certificate;
@@ -37,12 +29,10 @@ import java.time.InstantSource;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
-import java.util.concurrent.Executor;
 import java.util.concurrent.ScheduledThreadPoolExecutor;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import java.util.function.Consumer;
-import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -56,6 +46,11 @@ import org.slf4j.LoggerFactory;
 public final class Manager implements ClusterAccess, AutoCloseable {
     private static final Logger LOG = LoggerFactory.getLogger(Manager.class);
     private static final int INBOUND_BYTES_MAX = 4 << 20;
+
+    /** A fixed window: one that adapts measures the way to the node with a ping for every call. */
+    private static final int WINDOW_BYTES = 1 << 20;
+
+    private static final NetworkTransport NETWORK = NetworkTransport.best();
     private static final Duration HANDOVER = Duration.ofSeconds(3);
 
     private final ManagerSettings settings;
@@ -75,8 +70,7 @@ public final class Manager implements ClusterAccess, AutoCloseable {
     private Manager(ManagerSettings settings, NodeIdentity self) throws IOException {
         this.settings = settings;
         this.self = self;
-        this.eventLoops = new MultiThreadIoEventLoopGroup(
-                2, new DefaultThreadFactory("skep-net", true), NioIoHandler.newFactory());
+        this.eventLoops = NETWORK.eventLoops(2, "skep-net");
         this.peers = new NettyPeers(settings.identity(), eventLoops, executor);
         this.transport = new GrpcRaftTransport(peers);
         this.consensus = openLog();
@@ -89,17 +83,17 @@ public final class Manager implements ClusterAccess, AutoCloseable {
                 settings.advertiseAddress());
         this.signer = new CertificateSigner(consensus, store, plane::execute, ids, clock);
         this.server = NettyServerBuilder.forAddress(settings.listenAddress())
-                .channelType(NioServerSocketChannel.class)
+                .channelType(NETWORK.serverChannel())
                 .bossEventLoopGroup(eventLoops)
                 .workerEventLoopGroup(eventLoops)
                 .sslContext(ManagerTls.server(settings.identity()))
                 .maxInboundMessageSize(INBOUND_BYTES_MAX)
+                .flowControlWindow(WINDOW_BYTES)
                 .permitKeepAliveTime(1, TimeUnit.SECONDS)
                 .permitKeepAliveWithoutCalls(true)
                 .keepAliveTime(10, TimeUnit.SECONDS)
                 .keepAliveTimeout(5, TimeUnit.SECONDS)
-                .executor(executor)
-                .callExecutor(new RaftOnEventLoop())
+                .directExecutor()
                 .addTransportFilter(new CallerFilter())
                 .addServices(plane.services())
                 .addService(plane.guarded(transport))
@@ -290,16 +284,5 @@ public final class Manager implements ClusterAccess, AutoCloseable {
         peers.close();
         executor.shutdownNow();
         eventLoops.shutdownGracefully(0, 2, TimeUnit.SECONDS).awaitUninterruptibly(5, TimeUnit.SECONDS);
-    }
-
-    /**
-     * Messages of the consensus are few, small and never wait, so they skip the hop to another thread; all else runs on
-     * virtual threads.
-     */
-    private final class RaftOnEventLoop implements ServerCallExecutorSupplier {
-        @Override
-        public <Q, A> @Nullable Executor getExecutor(ServerCall<Q, A> call, Metadata headers) {
-            return RaftGrpc.SERVICE_NAME.equals(call.getMethodDescriptor().getServiceName()) ? Runnable::run : executor;
-        }
     }
 }

@@ -2,6 +2,7 @@ package io.skep.manager;
 
 import io.grpc.netty.GrpcSslContexts;
 import io.netty.handler.ssl.ClientAuth;
+import io.netty.handler.ssl.OpenSsl;
 import io.netty.handler.ssl.SslContext;
 import io.netty.handler.ssl.SslContextBuilder;
 import io.netty.handler.ssl.SslProvider;
@@ -12,12 +13,14 @@ import javax.net.ssl.SSLException;
 final class ManagerTls {
     private static final String[] VERSIONS = {"TLSv1.3", "TLSv1.2"};
 
+    private static final SslProvider PROVIDER = OpenSsl.isAvailable() ? SslProvider.OPENSSL : SslProvider.JDK;
+
     private ManagerTls() {}
 
     /** Callers may show no certificate, but one that they show must be good. */
     static SslContext server(TlsIdentity identity) {
         try {
-            return GrpcSslContexts.configure(SslContextBuilder.forServer(identity.keyManager()), SslProvider.JDK)
+            return GrpcSslContexts.configure(SslContextBuilder.forServer(identity.keyManager()), PROVIDER)
                     .trustManager(identity.clientTrust())
                     .clientAuth(ClientAuth.OPTIONAL)
                     .protocols(VERSIONS)
@@ -35,7 +38,7 @@ final class ManagerTls {
      */
     static SslContext client(TlsIdentity identity, String name) {
         try {
-            return GrpcSslContexts.configure(SslContextBuilder.forClient(), SslProvider.JDK)
+            return GrpcSslContexts.configure(SslContextBuilder.forClient(), PROVIDER)
                     .keyManager(identity.keyManager())
                     .trustManager(identity.serverTrust(name))
                     .protocols(VERSIONS)

@@ -4,7 +4,6 @@ import io.grpc.ManagedChannel;
 import io.grpc.netty.NettyChannelBuilder;
 import io.netty.channel.ChannelOption;
 import io.netty.channel.EventLoopGroup;
-import io.netty.channel.socket.nio.NioSocketChannel;
 import io.skep.certs.NodeIdentity;
 import io.skep.certs.TlsIdentity;
 import java.util.HashMap;
@@ -67,7 +66,7 @@ final class NettyPeers implements PeerChannels, AutoCloseable {
     private ManagedChannel open(String name, String address) {
         return NettyChannelBuilder.forTarget("dns:///" + address)
                 .eventLoopGroup(eventLoops)
-                .channelType(NioSocketChannel.class)
+                .channelType(NetworkTransport.best().channel())
                 .sslContext(ManagerTls.client(identity, name))
                 .overrideAuthority(NodeIdentity.MANAGER_NAME)
                 .executor(executor)

@@ -212,16 +212,17 @@ final class FakeCluster implements ClusterAccess, AutoCloseable {
     private void report(Task task, TaskState state) {
         step(List.of(Command.newBuilder()
                 .setReportTaskStatus(ReportTaskStatus.newBuilder()
-                        .setNodeId(task.getNodeId())
-                        .addUpdates(ReportTaskStatus.TaskStatusUpdate.newBuilder()
-                                .setTaskId(task.getId())
-                                .setStatus(TaskStatus.newBuilder()
-                                        .setTimestamp(Times.of(Instant.now()))
-                                        .setState(state)
-                                        .setMessage(Enums.lower(state))
-                                        .setContainer(ContainerStatus.newBuilder()
-                                                .setContainerId("c-" + task.getId())
-                                                .setPid(4711)))))
+                        .addNodes(ReportTaskStatus.NodeReport.newBuilder()
+                                .setNodeId(task.getNodeId())
+                                .addUpdates(ReportTaskStatus.TaskStatusUpdate.newBuilder()
+                                        .setTaskId(task.getId())
+                                        .setStatus(TaskStatus.newBuilder()
+                                                .setTimestamp(Times.of(Instant.now()))
+                                                .setState(state)
+                                                .setMessage(Enums.lower(state))
+                                                .setContainer(ContainerStatus.newBuilder()
+                                                        .setContainerId("c-" + task.getId())
+                                                        .setPid(4711))))))
                 .build()));
     }
 

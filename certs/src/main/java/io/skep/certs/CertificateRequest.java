@@ -8,6 +8,7 @@ import java.security.PrivateKey;
 import java.security.PublicKey;
 import java.util.List;
 import org.bouncycastle.asn1.x500.X500Name;
+import org.bouncycastle.asn1.x9.X9ObjectIdentifiers;
 import org.bouncycastle.operator.ContentSigner;
 import org.bouncycastle.operator.OperatorCreationException;
 import org.bouncycastle.operator.jcajce.JcaContentSignerBuilder;
@@ -59,7 +60,7 @@ public final class CertificateRequest {
             PKCS10CertificationRequest request =
                     new PKCS10CertificationRequest(block.content().toByteArray());
             PublicKey key = new JcaPKCS10CertificationRequest(request).getPublicKey();
-            if (!request.isSignatureValid(new JcaContentVerifierProviderBuilder().build(key))) {
+            if (!request.isSignatureValid(verifier(request).build(key))) {
                 throw new CredentialException("the certificate request is not signed with its own key");
             }
             if (!Certificates.isStrong(key)) {
@@ -74,6 +75,17 @@ public final class CertificateRequest {
                 | RuntimeException e) {
             throw new CredentialException("the certificate request is damaged", e);
         }
+    }
+
+    private static JcaContentVerifierProviderBuilder verifier(PKCS10CertificationRequest request)
+            throws GeneralSecurityException {
+        JcaContentVerifierProviderBuilder builder = new JcaContentVerifierProviderBuilder();
+        boolean usual = request.getSignatureAlgorithm().getAlgorithm().equals(X9ObjectIdentifiers.ecdsa_with_SHA256);
+        String provider = usual
+                ? SignatureChecks.providerFor(
+                        SignatureChecks.ALGORITHM, new JcaPKCS10CertificationRequest(request).getPublicKey())
+                : null;
+        return provider == null ? builder : builder.setProvider(provider);
     }
 
     /** The request as it is sent. */

@@ -48,6 +48,12 @@ final class Certificates {
         }
     }
 
+    /** The same certificate as an object of the JDK's own. */
+    static X509Certificate own(X509Certificate certificate) throws CertificateException {
+        return (X509Certificate) CertificateFactory.getInstance("X.509")
+                .generateCertificate(new ByteArrayInputStream(certificate.getEncoded()));
+    }
+
     static ByteString encode(List<X509Certificate> chain) {
         StringBuilder text = new StringBuilder();
         for (X509Certificate certificate : chain) {

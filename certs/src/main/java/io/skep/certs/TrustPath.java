@@ -3,6 +3,7 @@ package io.skep.certs;
 import java.security.GeneralSecurityException;
 import java.security.cert.CertPathValidator;
 import java.security.cert.CertPathValidatorException;
+import java.security.cert.CertificateException;
 import java.security.cert.CertificateFactory;
 import java.security.cert.CertificateParsingException;
 import java.security.cert.PKIXParameters;
@@ -57,7 +58,7 @@ final class TrustPath {
             throw new PeerRefusedException(PeerRefusal.MISSING, "it showed no certificate");
         }
         X509Certificate leaf = chain.getFirst();
-        List<X509Certificate> path = findRoot(chain, roots);
+        List<X509Certificate> path = findRoot(own(chain), roots);
         for (X509Certificate certificate : path) {
             requireInDate(certificate, now);
         }
@@ -67,6 +68,7 @@ final class TrustPath {
                 PKIXParameters parameters = new PKIXParameters(Set.of(new TrustAnchor(root, null)));
                 parameters.setRevocationEnabled(false);
                 parameters.setDate(Date.from(now));
+                parameters.setSigProvider(SignatureChecks.providerFor(path));
                 CertPathValidator.getInstance("PKIX")
                         .validate(
                                 CertificateFactory.getInstance("X.509")
@@ -81,6 +83,22 @@ final class TrustPath {
         }
         requirePurpose(leaf, purpose);
         return path;
+    }
+
+    /**
+     * The certificates as objects of the JDK's own: they remember that their signature was checked. A TLS library may
+     * hand over others, each of which the JDK would read and check anew.
+     */
+    private static List<X509Certificate> own(List<X509Certificate> chain) throws PeerRefusedException {
+        List<X509Certificate> own = new ArrayList<>(chain.size());
+        try {
+            for (X509Certificate certificate : chain) {
+                own.add(Certificates.own(certificate));
+            }
+            return own;
+        } catch (CertificateException e) {
+            throw new PeerRefusedException(PeerRefusal.INVALID, "it showed a damaged certificate", e);
+        }
     }
 
     private static List<X509Certificate> findRoot(List<X509Certificate> chain, Collection<X509Certificate> roots)
@@ -111,7 +129,12 @@ final class TrustPath {
             return false;
         }
         try {
-            certificate.verify(issuer.getPublicKey());
+            String provider = SignatureChecks.providerFor(certificate.getSigAlgName(), issuer.getPublicKey());
+            if (provider == null) {
+                certificate.verify(issuer.getPublicKey());
+            } else {
+                certificate.verify(issuer.getPublicKey(), provider);
+            }
             return true;
         } catch (GeneralSecurityException e) {
             return false;

@@ -19,6 +19,7 @@ import io.skep.wire.Node;
 import io.skep.wire.NodeRole;
 import io.skep.wire.NodeSpec;
 import io.skep.wire.PortConfig;
+import io.skep.wire.ReportTaskStatus.NodeReport;
 import io.skep.wire.ReportTaskStatus.TaskStatusUpdate;
 import io.skep.wire.Service;
 import io.skep.wire.ServiceSpec;
@@ -177,12 +178,12 @@ class CommandPropertiesTest {
             }
             case 12 -> command.setAttachNetwork(AttachNetwork.newBuilder().setNodeId(node.getId()));
             default -> {
-                command.getReportTaskStatusBuilder().setNodeId(node.getId());
+                NodeReport.Builder report =
+                        command.getReportTaskStatusBuilder().addNodesBuilder().setNodeId(node.getId());
                 for (Task task : random.nextInt(5) == 0 ? state.tasks().values() : state.tasksOfNode(node.getId())) {
-                    command.getReportTaskStatusBuilder()
-                            .addUpdates(TaskStatusUpdate.newBuilder()
-                                    .setTaskId(task.getId())
-                                    .setStatus(status(REPORTED[random.nextInt(REPORTED.length)], TestKit.START)));
+                    report.addUpdates(TaskStatusUpdate.newBuilder()
+                            .setTaskId(task.getId())
+                            .setStatus(status(REPORTED[random.nextInt(REPORTED.length)], TestKit.START)));
                 }
             }
         }

@@ -9,11 +9,11 @@ import static io.skep.control.TestKit.world;
 import static java.util.Objects.requireNonNull;
 import static org.assertj.core.api.Assertions.assertThat;
 
-import io.skep.control.CommandException.Code;
 import io.skep.store.Kind;
 import io.skep.wire.Command;
 import io.skep.wire.ContainerStatus;
 import io.skep.wire.ReportTaskStatus;
+import io.skep.wire.ReportTaskStatus.NodeReport;
 import io.skep.wire.ReportTaskStatus.TaskStatusUpdate;
 import io.skep.wire.Task;
 import io.skep.wire.TaskState;
@@ -49,12 +49,21 @@ class TaskReportsTest {
     }
 
     private static Command.Builder report(String node, TaskStatusUpdate.Builder... updates) {
-        ReportTaskStatus.Builder report =
-                ReportTaskStatus.newBuilder().setNodeId(node).setManagerId("m1");
+        return together(of(node, updates));
+    }
+
+    private static NodeReport of(String node, TaskStatusUpdate.Builder... updates) {
+        NodeReport.Builder report = NodeReport.newBuilder().setNodeId(node);
         for (TaskStatusUpdate.Builder update : updates) {
             report.addUpdates(update);
         }
-        return Command.newBuilder().setReportTaskStatus(report);
+        return report.build();
+    }
+
+    private static Command.Builder together(NodeReport... reports) {
+        return Command.newBuilder()
+                .setReportTaskStatus(
+                        ReportTaskStatus.newBuilder().setManagerId("m1").addAllNodes(List.of(reports)));
     }
 
     private Task stored(String id) {
@@ -111,15 +120,21 @@ class TaskReportsTest {
     }
 
     @Test
-    void anotherNodesTaskSpoilsTheWholeReport() {
-        CommandException refusal = requireNonNull(leader.attempt(report(
-                        "w1",
-                        update("of-w1", status(TaskState.RUNNING, world.now())),
-                        update("of-w2", status(TaskState.FAILED, world.now()))))
-                .refusal());
-        assertThat(refusal.code()).isEqualTo(Code.PERMISSION_DENIED);
+    void anotherNodesTaskSpoilsTheWholeReportOfTheNode() {
+        leader.run(report(
+                "w1",
+                update("of-w1", status(TaskState.RUNNING, world.now())),
+                update("of-w2", status(TaskState.FAILED, world.now()))));
         assertThat(stored("of-w1").getStatus().getState()).isEqualTo(TaskState.ASSIGNED);
         assertThat(stored("of-w2").getStatus().getState()).isEqualTo(TaskState.ASSIGNED);
+    }
+
+    @Test
+    void aReportThatIsSpoiltSpoilsNoOther() {
+        leader.run(together(
+                of("w1", update("of-w2", status(TaskState.FAILED, world.now()))),
+                of("w2", update("of-w2", status(TaskState.RUNNING, world.now())))));
+        assertThat(stored("of-w2").getStatus().getState()).isEqualTo(TaskState.RUNNING);
     }
 
     @Property(tries = 50)

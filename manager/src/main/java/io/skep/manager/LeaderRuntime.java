@@ -383,7 +383,7 @@ final class LeaderRuntime implements AutoCloseable {
                 && agenda.commands.size() < COMMANDS_PER_STEP_MAX
                 && statuses < STATUSES_PER_STEP_MAX) {
             Pending next = waiting.remove();
-            statuses += next.command().getReportTaskStatus().getUpdatesCount();
+            statuses += StatusReports.count(next.command());
             agenda.commands.add(next);
         }
         agenda.roles.addAll(roleChanges);

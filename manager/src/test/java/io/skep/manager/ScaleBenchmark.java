@@ -33,6 +33,7 @@ import io.skep.wire.Platform;
 import io.skep.wire.RemoveServiceRequest;
 import io.skep.wire.ReplicatedService;
 import io.skep.wire.ReportTaskStatus;
+import io.skep.wire.ReportTaskStatus.NodeReport;
 import io.skep.wire.ReportTaskStatus.TaskStatusUpdate;
 import io.skep.wire.ResourceRequirements;
 import io.skep.wire.Resources;
@@ -284,7 +285,7 @@ final class ScaleBenchmark {
         int statuses = 0;
         while (!commands.isEmpty() && asked.size() < COMMANDS_PER_STEP_MAX && statuses < STATUSES_PER_STEP_MAX) {
             Command next = commands.remove();
-            statuses += next.getReportTaskStatus().getUpdatesCount();
+            statuses += StatusReports.count(next);
             asked.add(next);
         }
         statusesWaiting -= statuses;
@@ -392,8 +393,7 @@ final class ScaleBenchmark {
 
     private void report(Worker worker) {
         worker.reporting = true;
-        ReportTaskStatus.Builder report =
-                ReportTaskStatus.newBuilder().setNodeId(worker.nodeId).setManagerId("manager");
+        NodeReport.Builder report = NodeReport.newBuilder().setNodeId(worker.nodeId);
         for (Run run : worker.starting.values()) {
             report.addUpdates(update(run.taskId, REPORTED.get(run.next)));
             run.next++;
@@ -407,7 +407,8 @@ final class ScaleBenchmark {
         // As the leader gets it: parsed from the bytes of a node.
         Command command = Command.newBuilder()
                 .setRequestId(ids.nextId())
-                .setReportTaskStatus(report)
+                .setReportTaskStatus(
+                        ReportTaskStatus.newBuilder().setManagerId("manager").addNodes(report))
                 .build();
         try {
             commands.add(Command.parseFrom(command.toByteString()));
@@ -432,9 +433,11 @@ final class ScaleBenchmark {
     }
 
     private void taken(ReportTaskStatus report) {
-        Worker worker = workers.get(report.getNodeId());
-        if (worker != null) {
-            worker.reporting = false;
+        for (NodeReport node : report.getNodesList()) {
+            Worker worker = workers.get(node.getNodeId());
+            if (worker != null) {
+                worker.reporting = false;
+            }
         }
     }
 

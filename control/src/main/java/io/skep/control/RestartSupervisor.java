@@ -51,6 +51,7 @@ final class RestartSupervisor implements Loop {
     private final Map<String, Instant> waiting = new HashMap<>();
     private final TreeSet<Waiting> byTime = new TreeSet<>();
     private final Set<String> toCheck = new LinkedHashSet<>();
+    private boolean nodesChanged;
 
     RestartSupervisor(ClusterState state, Slots slots) {
         this.slots = slots;
@@ -69,7 +70,7 @@ final class RestartSupervisor implements Loop {
         }
         Event<Node> node = event.as(Kind.NODE);
         if (node != null && !waiting.isEmpty() && changesTasks(node)) {
-            toCheck.addAll(waiting.keySet());
+            nodesChanged = true;
         }
     }
 
@@ -105,6 +106,10 @@ final class RestartSupervisor implements Loop {
             String due = byTime.first().taskId();
             stopWaiting(due);
             toCheck.add(due);
+        }
+        if (nodesChanged) {
+            nodesChanged = false;
+            toCheck.addAll(waiting.keySet());
         }
         Iterator<String> ids = toCheck.iterator();
         while (ids.hasNext() && !transaction.isFull()) {

@@ -32,6 +32,7 @@ import io.skep.wire.OrchestrationConfig;
 import io.skep.wire.Platform;
 import io.skep.wire.RemoveServiceRequest;
 import io.skep.wire.ReplicatedService;
+import io.skep.wire.ReportSessions;
 import io.skep.wire.ReportTaskStatus;
 import io.skep.wire.ReportTaskStatus.NodeReport;
 import io.skep.wire.ReportTaskStatus.TaskStatusUpdate;
@@ -77,6 +78,9 @@ final class ScaleBenchmark {
     private static final int STATUSES_WAITING_MAX = 10_000;
     private static final Duration STEP = Duration.ofMillis(10);
     private static final int STEPS_PER_FLUSH = 10;
+    /** Else the leader takes the nodes for lost. */
+    private static final int STEPS_PER_SESSION_REPORT = 100;
+
     private static final List<TaskState> REPORTED =
             List.of(TaskState.ACCEPTED, TaskState.PREPARING, TaskState.READY, TaskState.STARTING, TaskState.RUNNING);
     private static final OperatingSystemMXBean MACHINE =
@@ -266,6 +270,12 @@ final class ScaleBenchmark {
     /** One step of the leader, and now and then what nodes are told and report. */
     private void turn() {
         now = now.plus(STEP);
+        if (steps % STEPS_PER_SESSION_REPORT == 0) {
+            commands.add(Command.newBuilder()
+                    .setReportSessions(
+                            ReportSessions.newBuilder().setManagerId("manager").addAllNodeIds(workers.keySet()))
+                    .build());
+        }
         if (!commands.isEmpty() || (wake != null && !wake.isAfter(now))) {
             step();
         }

@@ -29,6 +29,9 @@ import org.jspecify.annotations.Nullable;
  * manager has reported it for {@link #GRACE_PERIODS} heartbeats. A node whose manager died has that time to appear at
  * another one. A new leader knows nothing yet, so it grants twice that time.
  *
+ * <p>Before that, when no manager has spoken of a node for {@link #DOUBTED_PERIODS} heartbeats, its state is unknown:
+ * it keeps its tasks, and gets no new ones.
+ *
  * <p>A node may stand in the lists of two managers for a while, after it changed from one to the other: it counts as
  * lost only when the last of them has lost it.
  *
@@ -41,10 +44,12 @@ import org.jspecify.annotations.Nullable;
 final class NodeLiveness implements Loop {
     static final int GRACE_PERIODS = 3;
     static final int FIRST_GRACE_PERIODS = 6;
+    static final int DOUBTED_PERIODS = 2;
     static final int STALLED_PERIODS = 2;
     static final Duration HEARTBEAT_PERIOD_DEFAULT = Duration.ofSeconds(5);
     static final Duration ORPHANED_AFTER = Duration.ofHours(24);
     private static final String DOWN_MESSAGE = "heartbeat failure";
+    private static final String UNKNOWN_MESSAGE = "no manager has a session with the node";
 
     /** Stands for the manager of a session that this leader has not heard of yet. */
     private static final String UNKNOWN_MANAGER = "";
@@ -138,8 +143,9 @@ final class NodeLiveness implements Loop {
         justDown.forEach(id -> downSince.putIfAbsent(id, now));
         justDown.clear();
         if (now.isAfter(lastAct.plus(heartbeatPeriod.multipliedBy(STALLED_PERIODS)))) {
+            Instant granted = now.plus(heartbeatPeriod.multipliedBy(GRACE_PERIODS));
             for (Map<String, Instant> sessions : deadlines.values()) {
-                sessions.replaceAll((manager, deadline) -> later(deadline, now, GRACE_PERIODS));
+                sessions.replaceAll((manager, deadline) -> later(deadline, granted));
             }
         }
         lastAct = now;
@@ -178,10 +184,31 @@ final class NodeLiveness implements Loop {
             sessions.values().removeIf(deadline -> !now.isBefore(deadline));
             if (sessions.isEmpty()) {
                 down(transaction, id);
+                continue;
             }
-            for (Instant deadline : sessions.values()) {
-                nextCheck = earlier(nextCheck, deadline);
+            Instant doubted = Instant.MIN;
+            for (Map.Entry<String, Instant> session : sessions.entrySet()) {
+                doubted = later(doubted, doubtedAt(session.getKey(), session.getValue()));
+                nextCheck = earlier(nextCheck, session.getValue());
             }
+            if (now.isBefore(doubted)) {
+                nextCheck = earlier(nextCheck, doubted);
+            } else {
+                doubt(transaction, id);
+            }
+        }
+    }
+
+    /** Returns when the word of a manager that a node lives is too old to give the node more to do. */
+    private Instant doubtedAt(String managerId, Instant deadline) {
+        int granted = managerId.equals(UNKNOWN_MANAGER) ? FIRST_GRACE_PERIODS : GRACE_PERIODS;
+        return deadline.minus(heartbeatPeriod.multipliedBy(granted - DOUBTED_PERIODS));
+    }
+
+    private static void doubt(Transaction transaction, String id) {
+        Node node = transaction.state().nodes().get(id);
+        if (node != null && node.getStatus().getState() == NodeStatus.State.READY) {
+            setState(transaction, node, NodeStatus.State.UNKNOWN, UNKNOWN_MESSAGE);
         }
     }
 
@@ -224,12 +251,11 @@ final class NodeLiveness implements Loop {
         Map<String, Instant> sessions = deadlines.computeIfAbsent(nodeId, id -> new HashMap<>());
         Instant deadline = now.plus(heartbeatPeriod.multipliedBy(periods));
         sessions.put(managerId, deadline);
-        nextCheck = earlier(nextCheck, deadline);
+        nextCheck = earlier(nextCheck, doubtedAt(managerId, deadline));
     }
 
-    private Instant later(Instant deadline, Instant now, int periods) {
-        Instant other = now.plus(heartbeatPeriod.multipliedBy(periods));
-        return deadline.isAfter(other) ? deadline : other;
+    private static Instant later(Instant one, Instant other) {
+        return one.isAfter(other) ? one : other;
     }
 
     private static Instant earlier(Instant one, Instant other) {

@@ -69,10 +69,29 @@ class NodeLivenessTest {
     @Test
     void aNewLeaderWaitsTwiceAsLong() {
         leader.pass(Duration.ofSeconds(29));
-        assertThat(state("w1")).isEqualTo(NodeStatus.State.READY);
+        assertThat(state("w1")).isEqualTo(NodeStatus.State.UNKNOWN);
         leader.pass(Duration.ofSeconds(2));
         assertThat(state("w1")).isEqualTo(NodeStatus.State.DOWN);
         assertThat(stored("w1").getStatus().getMessage()).isEqualTo("heartbeat failure");
+    }
+
+    @Test
+    void aNodeThatNoManagerSpeaksOfIsUnknownBeforeItIsDown() {
+        leader.pass(Duration.ofSeconds(9));
+        report("m1", List.of("w1"), List.of());
+        assertThat(state("w2")).isEqualTo(NodeStatus.State.READY);
+        leader.pass(Duration.ofSeconds(2));
+        assertThat(state("w2")).isEqualTo(NodeStatus.State.UNKNOWN);
+        assertThat(state("w1")).isEqualTo(NodeStatus.State.READY);
+        leader.pass(Duration.ofSeconds(9));
+        assertThat(state("w1")).isEqualTo(NodeStatus.State.UNKNOWN);
+        assertThat(stored("w1").getStatus().getMessage()).isEqualTo("no manager has a session with the node");
+        register("w1", "m2");
+        report("m1", List.of("w2"), List.of());
+        assertThat(List.of(state("w1"), state("w2"))).containsOnly(NodeStatus.State.READY);
+        assertThat(stored("w2").getStatus().getMessage()).isEmpty();
+        leader.pass(Duration.ofSeconds(16));
+        assertThat(List.of(state("w1"), state("w2"))).containsOnly(NodeStatus.State.DOWN);
     }
 
     @Test
@@ -140,8 +159,10 @@ class NodeLivenessTest {
             transaction.put(Kind.CLUSTER, cluster.build());
         });
         report("m1", List.of("w1"), List.of());
-        leader.pass(Duration.ofSeconds(59));
+        leader.pass(Duration.ofSeconds(39));
         assertThat(state("w1")).isEqualTo(NodeStatus.State.READY);
+        leader.pass(Duration.ofSeconds(20));
+        assertThat(state("w1")).isEqualTo(NodeStatus.State.UNKNOWN);
         leader.pass(Duration.ofSeconds(2));
         assertThat(state("w1")).isEqualTo(NodeStatus.State.DOWN);
     }

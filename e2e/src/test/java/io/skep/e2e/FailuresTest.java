@@ -277,6 +277,14 @@ class FailuresTest {
                                     "{{.ManagerStatus.Addr}} {{.ManagerStatus.Reachability}}")
                             .out()
                             .strip());
+            // A worker finds another manager only by what it was told before its own went away.
+            for (Host worker : swarm.workers()) {
+                Await.until(
+                        worker.name() + " was told the new address",
+                        Swarm.SOON,
+                        () -> worker.managers().contains(address + ":2377"),
+                        () -> worker.managers().toString());
+            }
         }
         swarm.assertAllReady(lab.host(3));
         swarm.createService(lab.host(2), "after-move", "--replicas", "2");

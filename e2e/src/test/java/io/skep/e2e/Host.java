@@ -128,6 +128,12 @@ final class Host {
         return Shell.run(timeout, Map.of("DOCKER_CONFIG", lab.state() + "/docker-config"), command);
     }
 
+    /** Returns the addresses of the managers that the engine of this host knows. */
+    List<String> managers() {
+        return docker("info", "--format", "{{range .Swarm.RemoteManagers}}{{println .Addr}}{{end}}")
+                .lines();
+    }
+
     void load(Path image) {
         docker("load", "-q", "-i", image.toString()).expect();
     }

@@ -1,7 +1,5 @@
 package io.skep.e2e;
 
-import static org.assertj.core.api.Assertions.assertThat;
-
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
@@ -159,10 +157,12 @@ final class Swarm {
         Await.until(
                 "all nodes are ready",
                 SOON,
-                () -> nodes(asked).values().stream().allMatch(state -> state.startsWith("Ready"))
-                        && nodes(asked).size() == managers.size() + workers.size(),
+                () -> {
+                    Map<String, String> nodes = nodes(asked);
+                    return nodes.size() == managers.size() + workers.size()
+                            && nodes.values().stream().allMatch(state -> state.startsWith("Ready"));
+                },
                 () -> nodes(asked).toString());
-        assertThat(nodes(asked)).hasSize(managers.size() + workers.size());
     }
 
     Lab lab() {

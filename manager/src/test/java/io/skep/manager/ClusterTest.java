@@ -49,7 +49,7 @@ class ClusterTest {
 
     @BeforeEach
     void start(@TempDir Path directory) throws Exception {
-        cluster = new TestCluster(directory, "127.0.0.1", Duration.ofSeconds(1));
+        cluster = new TestCluster(directory, "127.0.0.1", Duration.ofSeconds(5));
         first = cluster.bootstrap();
         second = cluster.join(first);
         third = cluster.join(second);

@@ -8,6 +8,8 @@ import io.grpc.StatusRuntimeException;
 import io.skep.manager.StockWorker.Received;
 import io.skep.wire.AssignmentChange;
 import io.skep.wire.AssignmentsMessage;
+import io.skep.wire.Cluster;
+import io.skep.wire.ClusterSpec;
 import io.skep.wire.ContainerSpec;
 import io.skep.wire.CreateServiceRequest;
 import io.skep.wire.EncryptionKey;
@@ -24,6 +26,7 @@ import io.skep.wire.SessionMessage;
 import io.skep.wire.Task;
 import io.skep.wire.TaskSpec;
 import io.skep.wire.TaskState;
+import io.skep.wire.UpdateClusterRequest;
 import io.skep.wire.UpdateNodeRequest;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -38,7 +41,8 @@ import org.junit.jupiter.api.io.TempDir;
 
 /** Sessions, heartbeats, assignments and reports as a stock agent uses them (swarm-wire section 3). */
 class DispatcherTest {
-    private static final Duration HEARTBEAT = Duration.ofSeconds(1);
+    private static final Duration HEARTBEAT = Duration.ofSeconds(5);
+    private static final Duration SHORT_HEARTBEAT = Duration.ofSeconds(1);
 
     private TestCluster cluster;
     private Manager manager;
@@ -135,11 +139,12 @@ class DispatcherTest {
 
     @Test
     void heartbeatsKeepTheNodeUpAndTheirAbsenceBringsItDown() throws Exception {
+        setHeartbeat(SHORT_HEARTBEAT);
         Received<SessionMessage> session = worker.session("");
         String id = session.next().getSessionId();
         var period = worker.heartbeat(id).getPeriod();
         assertThat(Duration.ofSeconds(period.getSeconds(), period.getNanos()))
-                .isBetween(HEARTBEAT.minusMillis(500), HEARTBEAT.plusMillis(500));
+                .isBetween(SHORT_HEARTBEAT.minusMillis(500), SHORT_HEARTBEAT.plusMillis(500));
         // No more heartbeats: the session ends after three periods, and the leader is told at once.
         StatusRuntimeException end = session.end();
         assertThat(end.getStatus().getCode()).isEqualTo(Status.Code.ABORTED);
@@ -281,6 +286,18 @@ class DispatcherTest {
                         .setNodeId(node.getId())
                         .setNodeVersion(node.getMeta().getVersion())
                         .setSpec(node.getSpec().toBuilder().setAvailability(availability)))
+                .build());
+    }
+
+    private void setHeartbeat(Duration period) {
+        Cluster cluster = Objects.requireNonNull(manager.local().cluster());
+        ClusterSpec.Builder spec = cluster.getSpec().toBuilder();
+        spec.getDispatcherBuilder().getHeartbeatPeriodBuilder().setSeconds(period.toSeconds());
+        manager.execute(TestCluster.command()
+                .setUpdateCluster(UpdateClusterRequest.newBuilder()
+                        .setClusterId(cluster.getId())
+                        .setClusterVersion(cluster.getMeta().getVersion())
+                        .setSpec(spec))
                 .build());
     }
 

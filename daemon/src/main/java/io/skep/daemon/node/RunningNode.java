@@ -17,6 +17,7 @@ import io.skep.manager.Manager;
 import io.skep.manager.ManagerSettings;
 import io.skep.manager.ManagerSettings.Start;
 import io.skep.raft.RaftStorageException;
+import io.skep.raft.RaftStorageException.Reason;
 import io.skep.store.Consensus.Member;
 import io.skep.wire.Cluster;
 import io.skep.wire.Command;
@@ -89,6 +90,7 @@ final class RunningNode implements AutoCloseable {
     private volatile boolean managerReady;
     private volatile @Nullable Manager refused;
     private volatile String error = "";
+    private volatile boolean logDamaged;
 
     RunningNode(
             NodeSettings settings,
@@ -145,7 +147,7 @@ final class RunningNode implements AutoCloseable {
         try {
             startManager(new Start.Restart());
         } catch (IOException | CredentialException e) {
-            error = String.valueOf(e.getMessage());
+            noteFailure(e);
             LOG.error("The manager of this node cannot be started, trying again: {}", e.getMessage());
         }
     }
@@ -204,7 +206,7 @@ final class RunningNode implements AutoCloseable {
     }
 
     /**
-     * Waits for the manager, as long as this node is to be one.
+     * Waits for the manager, as long as this node is to be one and its log can be read.
      *
      * @return null when there is none in time, or there is to be none
      */
@@ -213,7 +215,7 @@ final class RunningNode implements AutoCloseable {
         managerLock.lock();
         try {
             long left = nanos;
-            while (manager == null && isManager() && stop.getCount() > 0 && left > 0) {
+            while (manager == null && isManager() && !logDamaged && stop.getCount() > 0 && left > 0) {
                 left = managerChanged.awaitNanos(left);
             }
             return manager;
@@ -222,8 +224,16 @@ final class RunningNode implements AutoCloseable {
         }
     }
 
+    /** Takes note of why there is no manager. A damaged log does not mend itself, so nobody has to wait for that. */
+    private void noteFailure(Exception e) {
+        error = String.valueOf(e.getMessage());
+        logDamaged = e instanceof RaftStorageException storage && storage.reason() == Reason.DAMAGED;
+        signalManagerChanged();
+    }
+
     private void setManager(@Nullable Manager next) {
         manager = next;
+        logDamaged = logDamaged && next == null;
         signalManagerChanged();
     }
 
@@ -472,7 +482,7 @@ final class RunningNode implements AutoCloseable {
                     failed = false;
                 } catch (IOException | CredentialException | ExecutionException e) {
                     failed = true;
-                    error = String.valueOf(e.getMessage());
+                    noteFailure(e);
                     LOG.error("This node cannot become what it should be, trying again: {}", e.getMessage());
                 } catch (TimeoutException e) {
                     failed = true;

@@ -172,6 +172,21 @@ class NodeRunnerTest {
     }
 
     @Test
+    void nobodyWaitsForAManagerWhoseLogIsDamaged() throws Exception {
+        hosts.start(1);
+        hosts.init(1, false);
+        hosts.stop(1);
+        Path log = hosts.swarmFolder(1).resolve("raft/log-000000000001");
+        byte[] bytes = Files.readAllBytes(log);
+        bytes[0] ^= 1;
+        Files.write(log, bytes);
+        NodeRunner node = hosts.start(1);
+        assertThat(node.awaitCluster(Duration.ofDays(1))).isNull();
+        assertThat(node.status().state()).isEqualTo(LocalState.ERROR);
+        assertThat(node.status().error()).contains("log-000000000001 is damaged");
+    }
+
+    @Test
     void theOthersGoOnWithoutTheLeader() throws Exception {
         hosts.formManagers(3);
         int leader = hosts.leader(1);

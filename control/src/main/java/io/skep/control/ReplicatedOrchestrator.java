@@ -19,7 +19,14 @@ import java.util.Set;
 
 /** The orchestrator of replicated services: as many slots as there are replicas (swarm-wire 6.3). */
 final class ReplicatedOrchestrator extends Orchestrator {
-    private record Slot(SlotKey key, List<Task> tasks) {
+    /**
+     * A slot that is filled.
+     *
+     * @param tasks those that fill it
+     * @param plain whether it never had another task than the one it has, which is what the service asks for: nothing
+     *     for the updater
+     */
+    private record Slot(SlotKey key, List<Task> tasks, boolean plain) {
         boolean isRunning() {
             return tasks.stream().anyMatch(task -> task.getStatus().getState() == TaskState.RUNNING);
         }
@@ -29,7 +36,7 @@ final class ReplicatedOrchestrator extends Orchestrator {
 
     /**
      * What it takes to give a service the slots it asks for, as far as it is not done. A step may do only a part of it.
-     * What happens to the slots meanwhile is seen when it is done, for then the service is looked at again.
+     * If anything happens meanwhile for which the service would be looked at, it is looked at again when this is done.
      */
     private static final class Resize {
         final Version version;
@@ -37,6 +44,7 @@ final class ReplicatedOrchestrator extends Orchestrator {
         final Set<SlotKey> surplus = new LinkedHashSet<>();
         long missing;
         long lastTried;
+        boolean disturbed;
 
         Resize(Service service) {
             this.version = service.getSpecVersion();
@@ -71,6 +79,21 @@ final class ReplicatedOrchestrator extends Orchestrator {
         super.observeService(event);
         if (event.after() == null) {
             unfinished.remove(event.id());
+        } else {
+            disturb(event.id());
+        }
+    }
+
+    @Override
+    protected void observeRemoval(Service service, Task task) {
+        super.observeRemoval(service, task);
+        disturb(service.getId());
+    }
+
+    private void disturb(String serviceId) {
+        Resize resize = unfinished.get(serviceId);
+        if (resize != null) {
+            resize.disturbed = true;
         }
     }
 
@@ -83,20 +106,24 @@ final class ReplicatedOrchestrator extends Orchestrator {
         if (!complete) {
             unfinished.put(service.getId(), resize);
         }
-        return complete && (!goesOn || reconcile(transaction, now, service));
+        return complete && (!resize.disturbed || reconcile(transaction, now, service));
     }
 
     private Resize resize(ClusterState state, Instant now, Service service) {
         List<Slot> filled = new ArrayList<>();
         Resize resize = new Resize(service);
-        for (SlotKey key : slots.of(service.getId())) {
-            List<Task> current = restarts.current(state, service, slots.tasks(state, key));
+        slots.forEach(state, service.getId(), (key, tasks) -> {
+            List<Task> current = restarts.current(state, service, tasks);
             if (current.isEmpty()) {
                 resize.surplus.add(key);
             } else {
-                filled.add(new Slot(key, current));
+                boolean plain = tasks.size() == 1
+                        && service.hasSpecVersion()
+                        && current.getFirst().hasSpecVersion()
+                        && current.getFirst().getSpecVersion().equals(service.getSpecVersion());
+                filled.add(new Slot(key, current, plain));
             }
-        }
+        });
         List<Slot> kept = filled;
         if (filled.size() > resize.replicas) {
             List<Slot> byValue = mostValuableFirst(filled);
@@ -106,7 +133,9 @@ final class ReplicatedOrchestrator extends Orchestrator {
             }
         }
         resize.missing = resize.replicas - kept.size();
-        updater.update(state, now, service, kept.stream().map(Slot::key).toList());
+        List<SlotKey> toUpdate =
+                kept.stream().filter(slot -> !slot.plain()).map(Slot::key).toList();
+        updater.update(state, now, service, toUpdate);
         return resize;
     }
 

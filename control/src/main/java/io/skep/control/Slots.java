@@ -18,6 +18,7 @@ import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.BiConsumer;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -85,6 +86,13 @@ final class Slots implements Loop {
         return List.copyOf(byService.getOrDefault(serviceId, Map.of()).keySet());
     }
 
+    /** Shows the slots of a service that have tasks, in the order of their first task, each with its tasks. */
+    void forEach(ClusterState state, String serviceId, BiConsumer<SlotKey, List<Task>> visitor) {
+        byService
+                .getOrDefault(serviceId, Map.of())
+                .forEach((key, taskIds) -> visitor.accept(key, tasks(state, taskIds)));
+    }
+
     /** Returns how many tasks a slot has. */
     int size(SlotKey key) {
         return taskIds(key).size();
@@ -92,7 +100,10 @@ final class Slots implements Loop {
 
     /** Returns the tasks of a slot, oldest first. */
     List<Task> tasks(ClusterState state, SlotKey key) {
-        List<String> taskIds = taskIds(key);
+        return tasks(state, taskIds(key));
+    }
+
+    private static List<Task> tasks(ClusterState state, List<String> taskIds) {
         List<Task> tasks = new ArrayList<>(taskIds.size());
         for (String id : taskIds) {
             Task task = state.tasks().get(id);

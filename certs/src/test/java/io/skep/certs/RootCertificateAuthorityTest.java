@@ -119,6 +119,19 @@ class RootCertificateAuthorityTest {
     }
 
     @Test
+    void aRequestOnEachStrongCurveIsSigned() throws Exception {
+        for (String curve : List.of("prime256v1", "secp384r1", "secp521r1")) {
+            Openssl.run(folder, "ecparam", "-name", curve, "-genkey", "-out", "k");
+            Openssl.run(folder, "req", "-new", "-key", "k", "-subj", "/", "-out", "r");
+            ByteString request = ByteString.copyFrom(Files.readAllBytes(folder.resolve("r")));
+
+            X509Certificate leaf = leaf(authority.sign(request, WORKER, Duration.ofDays(1), NOW));
+
+            assertThat(NodeIdentity.of(leaf)).isEqualTo(WORKER);
+        }
+    }
+
+    @Test
     void weakForgedAndDamagedRequestsAreRefused() throws Exception {
         Openssl.run(folder, "req", "-new", "-newkey", "rsa:1024", "-nodes", "-keyout", "k", "-subj", "/", "-out", "r");
         ByteString weak = ByteString.copyFrom(Files.readAllBytes(folder.resolve("r")));

@@ -42,7 +42,10 @@ final class ManagerList {
             // A list without any would leave nodes without a manager for good (swarm-wire 3.1).
             now.add(weighted(ports.consensus().selfId(), address));
         }
-        return now;
+        synchronized (this) {
+            // Each session keeps what it was told last: let it be the same list.
+            return now.equals(told) ? told : now;
+        }
     }
 
     /** Called by the consensus when the members may be others than before. */

@@ -17,6 +17,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
@@ -60,6 +61,11 @@ class DeterminismTest {
             .map(Pattern::compile)
             .toList();
 
+    /** What would break the rule if it were used in another way. */
+    private static final Set<String> HARMLESS = Set.of(
+            // It is asked whether it holds a task, and never gone through.
+            "io/skep/control/Scheduler uses java/util/IdentityHashMap.<init>()V");
+
     @Test
     void whatIsSimulatedWaitsForNothing() throws Exception {
         List<String> found = new ArrayList<>();
@@ -79,8 +85,11 @@ class DeterminismTest {
             if (entry instanceof MemberRefEntry member) {
                 String used = member.owner().asInternalName() + "."
                         + member.name().stringValue() + member.type().stringValue();
-                if (FORBIDDEN.stream().anyMatch(each -> each.matcher(used).matches())) {
-                    found.add(model.thisClass().asInternalName() + " uses " + used);
+                String sentence = model.thisClass().asInternalName() + " uses " + used;
+                if (!HARMLESS.contains(sentence)
+                        && FORBIDDEN.stream()
+                                .anyMatch(each -> each.matcher(used).matches())) {
+                    found.add(sentence);
                 }
             }
         }

@@ -1,0 +1,4 @@
+@NullMarked
+package io.skep.simulation;
+
+import org.jspecify.annotations.NullMarked;

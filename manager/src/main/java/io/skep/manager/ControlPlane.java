@@ -62,7 +62,8 @@ public final class ControlPlane implements AutoCloseable {
         this.router = new CommandRouter(ports, versions, runtime);
         this.managers = new ManagerList(ports, address, this::managersChanged);
         this.dispatcher = new Dispatcher(ports, managers::current, this::lost);
-        this.sessionReports = new SessionReports(ports, router, dispatcher::liveNodes, dispatcher::heartbeatPeriod);
+        this.sessionReports =
+                new SessionReports(ports, router, dispatcher::liveNodes, dispatcher::heartbeatPeriod, this::unheard);
         this.statuses = new StatusReports(ports, router, dispatcher::drop);
         this.participation = new Participation(ports, router, address);
         this.authorization = new Authorization(clusterId, ports.store()::state);
@@ -79,6 +80,15 @@ public final class ControlPlane implements AutoCloseable {
 
     private void managersChanged() {
         dispatcher.managersChanged();
+    }
+
+    /**
+     * No leader hears of the sessions held here, so their nodes count as lost: they do better with another manager.
+     * This one may have been taken out, and even in again, while it was cut off, and nobody tells it then.
+     */
+    private void unheard() {
+        dispatcher.endSessions();
+        participation.askAgain();
     }
 
     private void lost(String nodeId) {

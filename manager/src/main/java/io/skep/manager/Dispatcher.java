@@ -156,6 +156,13 @@ final class Dispatcher implements AutoCloseable {
         return period;
     }
 
+    /** Ends all sessions, so that their nodes go to other managers or come again. */
+    void endSessions() {
+        for (Entry entry : List.copyOf(byNode.values())) {
+            drop(entry.session, mustDisconnect());
+        }
+    }
+
     /** Ends a session whose node must start over, such as one whose reports were lost. */
     void drop(NodeSession session, Status status) {
         if (byNode.computeIfPresent(session.nodeId(), (id, known) -> known.session == session ? null : known) == null) {

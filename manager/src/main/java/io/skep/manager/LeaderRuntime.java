@@ -1,6 +1,7 @@
 package io.skep.manager;
 
 import com.google.protobuf.ByteString;
+import com.google.protobuf.Message;
 import com.google.protobuf.Timestamp;
 import io.grpc.Deadline;
 import io.skep.control.CommandException;
@@ -367,6 +368,8 @@ final class LeaderRuntime implements AutoCloseable {
             // Nobody here can answer these: the callers go to whoever leads.
             agenda.refused.addAll(waiting);
             waiting.clear();
+            // Whoever begins to lead looks at every node.
+            roleChanges.clear();
             return agenda;
         }
         if (current == null && calmUntilNanos - nowNanos > 0) {
@@ -442,9 +445,40 @@ final class LeaderRuntime implements AutoCloseable {
 
     private Reign begin(long term, long nowNanos) {
         ClusterState state = store.state();
-        Instant now = clock.instant();
+        Instant now = later(clock.instant(), newestStamp(state));
         LOG.info("leading in term {} from version {}", term, state.version());
         return new Reign(term, new ControlLoop(state, now, ids), state, now, nowNanos);
+    }
+
+    /**
+     * Returns when the newest object was written. A leader whose clock is behind that of the one before goes on from
+     * there: otherwise what is to happen a while after something was made would have to wait until its clock is there.
+     */
+    private static Instant newestStamp(ClusterState state) {
+        Timestamp newest = Timestamp.getDefaultInstance();
+        for (Kind<?> kind : Kind.ALL) {
+            newest = newer(newest, newestOf(state, kind));
+        }
+        return Instant.ofEpochSecond(newest.getSeconds(), newest.getNanos());
+    }
+
+    private static <T extends Message> Timestamp newestOf(ClusterState state, Kind<T> kind) {
+        Timestamp newest = Timestamp.getDefaultInstance();
+        for (T object : state.table(kind).values()) {
+            newest = newer(newest, kind.meta(object).getUpdatedAt());
+        }
+        return newest;
+    }
+
+    private static Timestamp newer(Timestamp one, Timestamp other) {
+        boolean later = one.getSeconds() != other.getSeconds()
+                ? one.getSeconds() > other.getSeconds()
+                : one.getNanos() > other.getNanos();
+        return later ? one : other;
+    }
+
+    private static Instant later(Instant one, Instant other) {
+        return one.isAfter(other) ? one : other;
     }
 
     private void advance(Reign current, List<Pending> commands, Set<String> roles, long nowNanos) {

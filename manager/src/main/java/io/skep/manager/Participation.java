@@ -33,6 +33,7 @@ final class Participation implements LeadershipListener, AutoCloseable {
     private final CompletableFuture<Void> ready = new CompletableFuture<>();
 
     private @Nullable Runnable next;
+    private boolean asking;
     private boolean closed;
 
     /**
@@ -102,17 +103,8 @@ final class Participation implements LeadershipListener, AutoCloseable {
             return;
         }
         String asked = addresses.get(index);
-        CompletableFuture<Executed> answer;
-        try {
-            answer = CommandRouter.ask(
-                    LeaderGrpc.newFutureStub(ports.peers().to(NodeIdentity.MANAGER_NAME, asked)),
-                    tellManager(),
-                    ports.ticker().nanoTime() + ATTEMPT.toNanos(),
-                    ports.ticker());
-        } catch (RuntimeException e) {
-            answer = CompletableFuture.failedFuture(e);
-        }
-        var _ = answer.whenCompleteAsync((executed, failure) -> answered(addresses, index, failure), ports.executor());
+        var _ = askToJoin(asked)
+                .whenCompleteAsync((executed, failure) -> answered(addresses, index, failure), ports.executor());
     }
 
     private void answered(List<String> addresses, int index, @Nullable Throwable failure) {
@@ -123,6 +115,56 @@ final class Participation implements LeadershipListener, AutoCloseable {
         } else {
             LOG.info("manager {} did not let this one join: {}", addresses.get(index), text(failure));
             join(addresses, index + 1);
+        }
+    }
+
+    /**
+     * Asks the others for a place among them, once around, as long as none of them says yes. A manager that has its
+     * place loses nothing by it.
+     */
+    void askAgain() {
+        List<String> others = ports.consensus().members().stream()
+                .filter(member -> !member.nodeId().equals(ports.consensus().selfId()))
+                .map(Member::address)
+                .filter(other -> !other.isEmpty())
+                .toList();
+        synchronized (this) {
+            if (closed || asking || others.isEmpty()) {
+                return;
+            }
+            asking = true;
+        }
+        ask(others, 0);
+    }
+
+    private void ask(List<String> others, int index) {
+        if (index == others.size()) {
+            synchronized (this) {
+                asking = false;
+            }
+            return;
+        }
+        String asked = others.get(index);
+        var _ = askToJoin(asked)
+                .whenCompleteAsync(
+                        (executed, failure) -> {
+                            if (failure != null) {
+                                LOG.info("manager {} has no place for this one: {}", asked, text(failure));
+                            }
+                            ask(others, failure == null ? others.size() : index + 1);
+                        },
+                        ports.executor());
+    }
+
+    private CompletableFuture<Executed> askToJoin(String asked) {
+        try {
+            return CommandRouter.ask(
+                    LeaderGrpc.newFutureStub(ports.peers().to(NodeIdentity.MANAGER_NAME, asked)),
+                    tellManager(),
+                    ports.ticker().nanoTime() + ATTEMPT.toNanos(),
+                    ports.ticker());
+        } catch (RuntimeException e) {
+            return CompletableFuture.failedFuture(e);
         }
     }
 

@@ -31,21 +31,29 @@ final class SessionReports implements AutoCloseable {
     private final CommandRouter router;
     private final Supplier<Collection<String>> liveNodes;
     private final Supplier<Duration> heartbeatPeriod;
+    private final Runnable onUnheard;
 
     private Set<String> lost = new LinkedHashSet<>();
     private @Nullable ScheduledFuture<?> alarm;
     private boolean reporting;
     private boolean closed;
 
+    /**
+     * Makes it.
+     *
+     * @param onUnheard called when no leader took a report in time: the leader takes the nodes for lost by now
+     */
     SessionReports(
             ManagerPorts ports,
             CommandRouter router,
             Supplier<Collection<String>> liveNodes,
-            Supplier<Duration> heartbeatPeriod) {
+            Supplier<Duration> heartbeatPeriod,
+            Runnable onUnheard) {
         this.ports = ports;
         this.router = router;
         this.liveNodes = liveNodes;
         this.heartbeatPeriod = heartbeatPeriod;
+        this.onUnheard = onUnheard;
     }
 
     void start() {
@@ -111,6 +119,7 @@ final class SessionReports implements AutoCloseable {
         if (failure != null) {
             String reason = failure instanceof CommandException refusal ? refusal.text() : failure.toString();
             LOG.debug("the sessions could not be reported and are reported again: {}", reason);
+            onUnheard.run();
         }
         Duration interval = interval();
         synchronized (this) {

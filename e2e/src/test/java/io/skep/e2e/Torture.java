@@ -43,7 +43,7 @@ final class Torture {
      * Prepares a run.
      *
      * @param lab closed by the caller
-     * @param folder where everything is kept when something is found; else it is deleted
+     * @param folder where everything is kept; the history only when something is found
      */
     Torture(Lab lab, Duration duration, long seed, Path folder) {
         this.lab = lab;
@@ -77,14 +77,14 @@ final class Torture {
                     ExecutorService checker = Executors.newSingleThreadExecutor()) {
                 torture(history, faults, checker);
             }
-            if (findings.isEmpty()) {
-                Shell.run("rm", "-rf", folder.toString()).expect();
-            } else {
-                for (Host host : lab.hosts()) {
-                    Files.copy(host.log(), folder.resolve(host.name() + ".log"), StandardCopyOption.REPLACE_EXISTING);
-                }
-                System.out.println("history, faults and logs are in " + folder);
+            for (Host host : lab.hosts()) {
+                Files.copy(host.log(), folder.resolve(host.name() + ".log"), StandardCopyOption.REPLACE_EXISTING);
             }
+            if (findings.isEmpty()) {
+                Files.delete(folder.resolve("history"));
+            }
+            System.out.println(
+                    "faults and logs" + (findings.isEmpty() ? "" : " and the history") + " are in " + folder);
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }
@@ -148,7 +148,7 @@ final class Torture {
             Thread.currentThread().interrupt();
         }
         compareManagers();
-        report(clients, count, nemesis, (end - begin) / 1e9);
+        report(clients, count, nemesis, begin, end);
     }
 
     private void check(String register, List<Operation> seen) {
@@ -197,7 +197,8 @@ final class Torture {
         }
     }
 
-    private void report(TortureClients clients, int count, Nemesis nemesis, double seconds) {
+    private void report(TortureClients clients, int count, Nemesis nemesis, long begin, long end) {
+        double seconds = (end - begin) / 1e9;
         Map<String, Long> sums = new TreeMap<>();
         clients.outcomes.forEach(
                 (key, number) -> sums.merge(key.substring(key.indexOf(' ') + 1), number.sum(), Long::sum));
@@ -220,23 +221,26 @@ final class Torture {
                 + nemesis.injected.values().stream().mapToInt(Integer::intValue).sum() + " " + nemesis.injected);
         long longest = 0;
         long longestHealthy = 0;
+        double healthyAt = 0;
         for (long[] gap : clients.gaps()) {
             longest = Math.max(longest, gap[1] - gap[0]);
             List<Nemesis.Health> health = nemesis.health();
             for (int i = 0; i < health.size(); i++) {
-                if (health.get(i).majority()) {
-                    long until = i + 1 < health.size() ? health.get(i + 1).nanos() : gap[1];
-                    long from = health.get(i).nanos();
-                    longestHealthy = Math.max(longestHealthy, Math.min(until, gap[1]) - Math.max(from, gap[0]));
+                long until = i + 1 < health.size() ? health.get(i + 1).nanos() : gap[1];
+                long from = Math.max(health.get(i).nanos(), gap[0]);
+                if (health.get(i).majority() && Math.min(until, gap[1]) - from > longestHealthy) {
+                    longestHealthy = Math.min(until, gap[1]) - from;
+                    healthyAt = (from - begin) / 1e9;
                 }
             }
         }
         System.out.printf(
                 Locale.ROOT,
-                "  longest without an acknowledged write: %.2f s; of that while a majority was untouched: %.2f s; slowest"
-                        + " recovery of all three: %.2f s%n",
+                "  longest without an acknowledged write: %.2f s; of that while a majority was untouched: %.2f s, from"
+                        + " %.2f s on; slowest recovery of all three: %.2f s%n",
                 longest / 1e9,
                 longestHealthy / 1e9,
+                healthyAt,
                 nemesis.slowestRecoveryNanos() / 1e9);
     }
 }

@@ -23,9 +23,9 @@ import org.jspecify.annotations.Nullable;
 /**
  * Checks ECDSA signatures with Bouncy Castle's arithmetic, as the security provider {@value #NAME}.
  *
- * <p>The JDK's own is made for its optimizing compiler. With the simple one that Skep runs with on small boards it takes
- * four times as long, and a manager checks two signatures for each node that joins. Only checking is done here: it
- * handles no secret, so it does not matter that its time depends on its input.
+ * <p>The JDK's own is made for its optimizing compiler. With the simple one that Skep runs with on small boards it
+ * takes four times as long, and a manager checks two signatures for each node that joins. Only checking is done here:
+ * it handles no secret, so it does not matter that its time depends on its input.
  *
  * <p>The provider stands behind all others and serves only who names it.
  */

@@ -306,6 +306,7 @@ final class Board {
     /** Begins the cluster as its first manager. */
     void bootstrap(Start.Bootstrap start) {
         nodeId = start.cluster().getNode().getId();
+        joins = 1;
         hasManagerCertificate = true;
         disk = new LogDisk();
         ManagerPart made = new ManagerPart(start.cluster().getNode().getId(), disk);

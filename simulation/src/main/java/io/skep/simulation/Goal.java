@@ -42,6 +42,10 @@ final class Goal {
         }
         for (Board board : world.boards()) {
             Board.ManagerPart manager = board.manager();
+            if (board.nodeId != null && state.nodes().get(board.nodeId) == null) {
+                // It was removed, and nobody tells it anything any more.
+                continue;
+            }
             boolean should = board.nodeId != null
                     && !board.isDown()
                     && isManager(state.nodes().get(board.nodeId));
@@ -77,6 +81,10 @@ final class Goal {
                 return node.getId() + " has not the role that it should have";
             }
             Board board = world.boardOf(node.getId());
+            if (board != null && knowsNoManager(board)) {
+                // All managers it knew went while it was away: only someone who tells it another can help.
+                continue;
+            }
             boolean there = board != null && !board.isDown();
             NodeStatus.State wanted = there ? NodeStatus.State.READY : NodeStatus.State.DOWN;
             if (node.getStatus().getState() != wanted && (there || node.hasDescription())) {
@@ -84,6 +92,14 @@ final class Goal {
             }
         }
         return null;
+    }
+
+    private boolean knowsNoManager(Board board) {
+        return board.manager() == null
+                && board.known.all().stream()
+                        .noneMatch(peer -> world.boards().stream()
+                                .anyMatch(each -> each.manager() != null
+                                        && each.managerAddress().equals(peer.getAddr())));
     }
 
     private @Nullable String service(ClusterState state, Service service) {
@@ -120,6 +136,13 @@ final class Goal {
             return null;
         }
         for (Task task : wanted) {
+            Node node = state.nodes().get(task.getNodeId());
+            if (node != null
+                    && node.getSpec().getAvailability() == Availability.PAUSE
+                    && service.getSpec().hasGlobal()) {
+                // Nothing can begin there in its place.
+                continue;
+            }
             if (!task.getSpec()
                     .getContainer()
                     .equals(service.getSpec().getTask().getContainer())) {
@@ -188,7 +211,7 @@ final class Goal {
         for (Board board : world.boards()) {
             Board.AgentPart agent = board.agent();
             String nodeId = board.nodeId;
-            if (agent == null || nodeId == null || state.nodes().get(nodeId) == null) {
+            if (agent == null || nodeId == null || state.nodes().get(nodeId) == null || knowsNoManager(board)) {
                 continue;
             }
             Set<String> told = new HashSet<>();

@@ -527,6 +527,11 @@ final class Invariants {
         return orders.get(serviceId) == UpdateOrder.START_FIRST ? 2 : 1;
     }
 
+    /** Where the new one starts first, nobody waits for those that are to go. */
+    private boolean counts(Task task) {
+        return isWanted(task) || orders.get(task.getServiceId()) != UpdateOrder.START_FIRST;
+    }
+
     private void checkSlots(String serviceId) {
         if (state.services().get(serviceId) == null) {
             return;
@@ -540,7 +545,7 @@ final class Invariants {
             if (task.getDesiredStateValue() <= TaskState.RUNNING_VALUE) {
                 wanted.merge(slotOf(task), 1, Integer::sum);
             }
-            if (task.getStatus().getStateValue() >= TaskState.STARTING_VALUE) {
+            if (task.getStatus().getStateValue() >= TaskState.STARTING_VALUE && counts(task)) {
                 active.merge(slotOf(task), 1, Integer::sum);
             }
         }
@@ -661,7 +666,11 @@ final class Invariants {
         Slot slot = slotOf(task);
         int count = 0;
         for (Running each : running.values()) {
-            if (!outOfSight.contains(each.task().getId()) && slotOf(each.task()).equals(slot)) {
+            Task known = state.tasks().get(each.task().getId());
+            if (known != null
+                    && !outOfSight.contains(known.getId())
+                    && slotOf(known).equals(slot)
+                    && counts(known)) {
                 count++;
             }
         }

@@ -13,7 +13,7 @@ import java.util.Locale;
 /** The command {@code bin/simulate}. */
 public final class Simulate {
     private static final String USAGE = """
-            usage: simulate --seeds N [--start S]   run N seeds, from S on (default: 1)
+            usage: simulate --seeds N [--start S]   run N seeds, from S on (default: 1); with --stop until one fails
                    simulate --minutes M [--start S] run as many seeds as fit in that time
                    simulate --seed S [--trace]      run one seed, and show what happens
                    simulate --seed S --shrink       cut a failing run down, and show what is left of it
@@ -40,6 +40,7 @@ public final class Simulate {
         double minutes = 0;
         boolean trace = false;
         boolean shrink = false;
+        boolean stop = false;
         Path plan = null;
         try {
             while (!left.isEmpty()) {
@@ -50,6 +51,7 @@ public final class Simulate {
                     case "--seed" -> seed = Long.parseLong(left.remove());
                     case "--plan" -> plan = Path.of(left.remove());
                     case "--trace" -> trace = true;
+                    case "--stop" -> stop = true;
                     case "--shrink" -> shrink = true;
                     default -> {
                         out.print(USAGE);
@@ -79,7 +81,7 @@ public final class Simulate {
             out.print(USAGE);
             return 2;
         }
-        return many(start, seeds < 0 ? Long.MAX_VALUE : seeds, minutes);
+        return many(start, seeds < 0 ? Long.MAX_VALUE : seeds, minutes, stop);
     }
 
     private int one(Plan plan, boolean trace) {
@@ -112,7 +114,7 @@ public final class Simulate {
         return text.toString();
     }
 
-    private int many(long start, long count, double minutes) {
+    private int many(long start, long count, double minutes, boolean stop) {
         long begin = System.nanoTime();
         long end = minutes > 0
                 ? begin + Duration.ofMillis((long) (minutes * 60_000)).toNanos()
@@ -122,7 +124,7 @@ public final class Simulate {
         long events = 0;
         double virtual = 0;
         int failed = 0;
-        for (long seed = start; done < count && System.nanoTime() - end < 0; seed++) {
+        for (long seed = start; done < count && System.nanoTime() - end < 0 && !(stop && failed > 0); seed++) {
             Result result = World.run(Plan.of(seed), null);
             done++;
             events += result.events();

@@ -14,8 +14,11 @@ import io.skep.wire.Task;
 import io.skep.wire.WeightedPeer;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.ScheduledFuture;
@@ -242,11 +245,13 @@ final class Dispatcher implements AutoCloseable {
             byNode.values().forEach(entry -> entry.session.touchAll(commit));
             return;
         }
+        // Gathered first, so that a node hears of all that one commit changed in one message.
+        Map<NodeSession, Set<String>> touched = new LinkedHashMap<>();
         for (Event<?> event : commit.events()) {
             Event<Task> task = event.as(Kind.TASK);
             if (task != null) {
-                touchTask(task.before(), task.id());
-                touchTask(task.after(), task.id());
+                gather(task.before(), task.id(), touched);
+                gather(task.after(), task.id(), touched);
                 continue;
             }
             Event<Node> node = event.as(Kind.NODE);
@@ -259,12 +264,14 @@ final class Dispatcher implements AutoCloseable {
                 managersChanged();
             }
         }
+        touched.forEach(NodeSession::touchTasks);
     }
 
-    private void touchTask(@Nullable Task task, String taskId) {
+    private void gather(@Nullable Task task, String taskId, Map<NodeSession, Set<String>> touched) {
         Entry entry = task == null || task.getNodeId().isEmpty() ? null : byNode.get(task.getNodeId());
         if (entry != null) {
-            entry.session.touchTask(taskId);
+            touched.computeIfAbsent(entry.session, session -> new LinkedHashSet<>(2))
+                    .add(taskId);
         }
     }
 

@@ -90,10 +90,11 @@ final class NodeSession {
         messages.wake();
     }
 
-    void touchTask(String taskId) {
+    /** These tasks of the node changed. */
+    void touchTasks(Set<String> taskIds) {
         AssignmentStream current = assignments;
         if (current != null) {
-            current.touch(taskId);
+            current.touch(taskIds);
         }
     }
 
@@ -102,8 +103,10 @@ final class NodeSession {
         messages.wake();
         AssignmentStream current = assignments;
         if (current != null) {
-            commit.before().tasksOfNode(nodeId).forEach(task -> current.touch(task.getId()));
-            commit.after().tasksOfNode(nodeId).forEach(task -> current.touch(task.getId()));
+            Set<String> all = new LinkedHashSet<>();
+            commit.before().tasksOfNode(nodeId).forEach(task -> all.add(task.getId()));
+            commit.after().tasksOfNode(nodeId).forEach(task -> all.add(task.getId()));
+            current.touch(all);
         }
     }
 
@@ -184,11 +187,12 @@ final class NodeSession {
             this.observer = observer;
         }
 
-        void touch(String taskId) {
+        void touch(Set<String> taskIds) {
             boolean full;
             synchronized (this) {
-                touched.add(taskId);
-                full = touched.size() == BATCH_CHANGES;
+                int before = touched.size();
+                touched.addAll(taskIds);
+                full = before < BATCH_CHANGES && touched.size() >= BATCH_CHANGES;
             }
             if (full) {
                 pump.wakeNow();

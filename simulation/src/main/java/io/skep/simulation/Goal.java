@@ -64,7 +64,9 @@ final class Goal {
         Set<String> voters = new HashSet<>();
         leader.members().stream().filter(each -> each.voter()).forEach(each -> voters.add(each.nodeId()));
         for (Node node : state.nodes().values()) {
-            if (isManager(node) != voters.contains(node.getId())) {
+            Board board = world.boardOf(node.getId());
+            boolean comes = board != null && !board.isDown();
+            if (comes && isManager(node) != voters.contains(node.getId())) {
                 return node.getId() + (isManager(node) ? " has no vote" : " still has a vote");
             }
         }

@@ -24,7 +24,7 @@ import java.util.random.RandomGenerator;
  * that trusts nobody, then a request with the token over another, then the wait for the signature.
  */
 final class Joining {
-    private static final int TRIES_MAX = 5;
+    private static final int TRIES_MAX = 20;
     private static final long TRY_DELAY_MILLIS = 2000;
     private static final long CALL_TIMEOUT_MILLIS = 5000;
     private static final long POLL_DELAY_FIRST_MILLIS = 200;

@@ -367,10 +367,24 @@ final class RunningNode implements AutoCloseable {
         }
         Manager now = manager;
         if (now != null) {
+            followLastUnlockKey(now);
             // Requests are answered until the leadership is handed over.
             now.close();
         }
         setManager(null);
+    }
+
+    /** Who was told a new unlock key must not find that the old one still opens the files. */
+    private void followLastUnlockKey(Manager now) {
+        try {
+            if (isManager()) {
+                followUnlockKey(now);
+            }
+        } catch (IOException | CredentialException | ExecutionException | TimeoutException e) {
+            LOG.error("The keys of this manager are still encrypted as before: {}", e.getMessage());
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+        }
     }
 
     private void help(String name, Helper helper) {

@@ -300,6 +300,25 @@ class NodeRunnerTest {
     }
 
     @Test
+    void aManagerThatStopsRightAfterARotationOpensWithTheNewKeyOnly() throws Exception {
+        hosts.start(1);
+        hosts.init(1, true);
+        String key = unlockKey(1);
+        for (int i = 0; i < 3; i++) {
+            hosts.updateCluster(
+                    1, true, KeyRotation.newBuilder().setManagerUnlockKey(true).build());
+            String next = unlockKey(1);
+            hosts.stop(1);
+            NodeRunner restarted = hosts.start(1);
+            String before = key;
+            assertThatThrownBy(() -> restarted.unlock(before))
+                    .hasMessage("swarm could not be unlocked: invalid key provided");
+            restarted.unlock(next);
+            key = next;
+        }
+    }
+
+    @Test
     void lockingIsTurnedOnAndOffAndItsKeyRotatedWhileManagersRun() throws Exception {
         hosts.formManagers(2);
         assertThat(keyFile(2)).doesNotContain("ENCRYPTED");

@@ -14,6 +14,7 @@ import io.skep.manager.ManagerSettings.Start;
 import io.skep.store.Store;
 import io.skep.wire.AssignmentsMessage;
 import io.skep.wire.EngineDescription;
+import io.skep.wire.Node;
 import io.skep.wire.NodeDescription;
 import io.skep.wire.NodeRole;
 import io.skep.wire.Peer;
@@ -210,8 +211,9 @@ final class Board {
         public void message(SessionMessage message) {
             if (message.hasNode()) {
                 NodeRole role = message.getNode().getRole();
-                if (role == message.getNode().getSpec().getDesiredRole()) {
-                    world.time().afterNanos(random.nextInt(800_000_000), () -> process.run(() -> takeRole(role)));
+                boolean other = (role == NodeRole.MANAGER) != hasManagerCertificate;
+                if (other && role == message.getNode().getSpec().getDesiredRole()) {
+                    world.time().afterNanos(random.nextInt(800_000_000), () -> process.run(this::renewCertificate));
                 }
             }
         }
@@ -238,8 +240,13 @@ final class Board {
             world.invariants().ends(self, taskId);
         }
 
-        private void takeRole(NodeRole role) {
-            boolean wanted = role == NodeRole.MANAGER;
+        /** Stands for a new certificate: its role is that of the newest state, however old the word was to get one. */
+        private void renewCertificate() {
+            Node node = world.invariants().state().nodes().get(self);
+            if (node == null || node.getRole() != node.getSpec().getDesiredRole()) {
+                return;
+            }
+            boolean wanted = node.getRole() == NodeRole.MANAGER;
             if (wanted == hasManagerCertificate) {
                 return;
             }

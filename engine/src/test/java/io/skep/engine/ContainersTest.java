@@ -458,6 +458,7 @@ final class ContainersTest {
         }
 
         life = new Life();
+        events.clear();
         CompletableFuture<Void> started = CompletableFuture.runAsync(() -> {
             try {
                 while (!events.take().action().equals("start")) {
@@ -467,7 +468,6 @@ final class ContainersTest {
                 throw new IllegalStateException(e);
             }
         });
-        events.clear();
         life.containers.recover();
         started.get(60, TimeUnit.SECONDS);
         assertThat(status(life.containers.require("once"))).isEqualTo(ContainerStatus.EXITED);

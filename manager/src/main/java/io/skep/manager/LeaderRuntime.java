@@ -248,21 +248,27 @@ final class LeaderRuntime implements AutoCloseable {
         if (change.getLeave()) {
             changed = consensus.removeMember(nodeId);
         } else {
-            Node node = store.state().nodes().get(nodeId);
-            if (node == null || node.getSpec().getDesiredRole() != NodeRole.MANAGER) {
-                return CompletableFuture.failedFuture(new CommandException(
-                        Code.FAILED_PRECONDITION,
-                        "node " + nodeId + " is not to be a manager: promote it, or join it with the manager token"));
+            if (!isToBeManager(nodeId)) {
+                return CompletableFuture.failedFuture(notToBeManager(nodeId));
             }
             if (change.getAddress().isEmpty()) {
                 return CompletableFuture.failedFuture(new CommandException(
                         Code.INVALID_ARGUMENT, "manager " + nodeId + " gave no address to reach it at"));
             }
-            changed = consensus.putMember(nodeId, change.getAddress());
+            changed = consensus
+                    .putMember(nodeId, change.getAddress())
+                    .thenCompose(done ->
+                            isToBeManager(nodeId) ? CompletableFuture.<Void>completedFuture(null) : undoJoin(nodeId));
         }
         return changed.handle((done, failure) -> {
-            if (failure instanceof RefusedException refused) {
+            Throwable cause = failure instanceof CompletionException wrapped && wrapped.getCause() != null
+                    ? wrapped.getCause()
+                    : failure;
+            if (cause instanceof RefusedException refused) {
                 throw new CommandException(Code.FAILED_PRECONDITION, String.valueOf(refused.getMessage()));
+            }
+            if (cause instanceof CommandException refusal) {
+                throw refusal;
             }
             if (failure != null) {
                 throw new CompletionException(failure);
@@ -271,6 +277,24 @@ final class LeaderRuntime implements AutoCloseable {
                     CommandResult.newBuilder().setId(nodeId).build(),
                     store.state().version());
         });
+    }
+
+    private boolean isToBeManager(String nodeId) {
+        Node node = store.state().nodes().get(nodeId);
+        return node != null && node.getSpec().getDesiredRole() == NodeRole.MANAGER;
+    }
+
+    private static CommandException notToBeManager(String nodeId) {
+        return new CommandException(
+                Code.FAILED_PRECONDITION,
+                "node " + nodeId + " is not to be a manager: promote it, or join it with the manager token");
+    }
+
+    /** Takes out a manager that was demoted while it joined: when its role changed, it was no member yet. */
+    private CompletableFuture<Void> undoJoin(String nodeId) {
+        return consensus
+                .removeMember(nodeId)
+                .thenCompose(done -> CompletableFuture.failedFuture(notToBeManager(nodeId)));
     }
 
     /**

@@ -766,7 +766,10 @@ final class SimulatedConsensus implements Consensus {
         CompletableFuture<Void> done = changes.computeIfAbsent(nodeId, id -> new CompletableFuture<>());
         wanted.add(() -> {
             retired.remove(nodeId);
-            progress.computeIfAbsent(nodeId, id -> new Progress(1, quorum.time().nanos()));
+            if (disk.members().stream().noneMatch(each -> each.nodeId().equals(nodeId))) {
+                // One that comes back begins with an empty log: what it once had does not count.
+                progress.put(nodeId, new Progress(1, quorum.time().nanos()));
+            }
             changeMembers(with(nodeId, newAddress, false));
         });
         return done;

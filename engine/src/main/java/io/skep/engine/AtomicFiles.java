@@ -17,7 +17,7 @@ import org.jspecify.annotations.Nullable;
 final class AtomicFiles {
     private AtomicFiles() {}
 
-    /** Replaces the content of a file; it is on the disk when this returns. */
+    /** Replaces the content of a file: should the machine stop, it has the old or the new one. */
     static void write(Path file, byte[] content) throws IOException {
         Path made = file.resolveSibling(file.getFileName() + ".new");
         try (FileChannel channel = FileChannel.open(

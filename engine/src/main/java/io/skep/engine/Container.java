@@ -3,7 +3,6 @@ package io.skep.engine;
 import com.google.protobuf.Any;
 import com.google.protobuf.ByteString;
 import com.google.protobuf.FieldMask;
-import io.grpc.Status.Code;
 import io.grpc.StatusRuntimeException;
 import io.skep.containerd.containers.CreateContainerRequest;
 import io.skep.containerd.containers.DeleteContainerRequest;
@@ -36,6 +35,7 @@ import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import java.util.concurrent.locks.ReentrantLock;
+import java.util.function.Consumer;
 import java.util.function.UnaryOperator;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
@@ -83,6 +83,7 @@ final class Container {
     private final ContainerParts parts;
     private final ContainerdTasks tasks;
     private final ContainerLog log;
+    private final Consumer<Container> whenGone;
     private final ReentrantLock lock = new ReentrantLock();
     private volatile ContainerRecord record;
     private volatile @Nullable Run run;
@@ -92,11 +93,13 @@ final class Container {
     private CompletableFuture<Integer> nextExit = new CompletableFuture<>();
     private final CompletableFuture<Integer> removed = new CompletableFuture<>();
 
-    Container(ContainerParts parts, ContainerRecord record, ContainerLog log) {
+    /** @param whenGone called once, when nothing is left of the container */
+    Container(ContainerParts parts, ContainerRecord record, ContainerLog log, Consumer<Container> whenGone) {
         this.parts = parts;
         this.tasks = new ContainerdTasks(parts.containerd());
         this.record = record;
         this.log = log;
+        this.whenGone = whenGone;
     }
 
     String id() {
@@ -158,15 +161,9 @@ final class Container {
 
     private void forgetInContainerd() {
         parts.layers().remove(id());
-        try {
-            parts.containerd()
-                    .containers()
-                    .delete(DeleteContainerRequest.newBuilder().setId(id()).build());
-        } catch (StatusRuntimeException e) {
-            if (e.getStatus().getCode() != Code.NOT_FOUND) {
-                throw e;
-            }
-        }
+        DeleteContainerRequest request =
+                DeleteContainerRequest.newBuilder().setId(id()).build();
+        var _ = Containerd.found(() -> parts.containerd().containers().delete(request));
     }
 
     /**
@@ -218,6 +215,7 @@ final class Container {
         } finally {
             lock.unlock();
         }
+        whenGone.accept(this);
         tell("destroy", Map.of());
         removed.complete(record.getState().getExitCode());
     }
@@ -572,7 +570,7 @@ final class Container {
         }
         tell("kill", Map.of("signal", Integer.toString(signal)));
         if (signal == Signals.KILL || !awaitExit(current, patience)) {
-            tasks.kill(id(), "", Signals.KILL, true);
+            killAll(current);
             if (!awaitExit(current, KILL_TIMEOUT)) {
                 throw new EngineException(
                         EngineException.Kind.INTERNAL,
@@ -581,6 +579,18 @@ final class Container {
             }
         }
         tell("stop", Map.of());
+    }
+
+    /** Kills every process of a run; under the lock, so that its end is not dealt with at the same time. */
+    private void killAll(Run ending) {
+        lock.lock();
+        try {
+            if (run == ending) {
+                tasks.kill(id(), "", Signals.KILL, true);
+            }
+        } finally {
+            lock.unlock();
+        }
     }
 
     private static boolean awaitExit(Run ending, Duration timeout) throws InterruptedException {

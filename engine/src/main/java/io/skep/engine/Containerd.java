@@ -1,9 +1,12 @@
 package io.skep.engine;
 
 import io.grpc.Channel;
+import io.grpc.ClientInterceptor;
 import io.grpc.ClientInterceptors;
 import io.grpc.ManagedChannel;
 import io.grpc.Metadata;
+import io.grpc.Status;
+import io.grpc.StatusRuntimeException;
 import io.grpc.netty.NettyChannelBuilder;
 import io.grpc.stub.MetadataUtils;
 import io.netty.channel.EventLoopGroup;
@@ -12,7 +15,6 @@ import io.netty.channel.unix.DomainSocketAddress;
 import io.skep.containerd.containers.ContainersGrpc;
 import io.skep.containerd.content.ContentGrpc;
 import io.skep.containerd.diff.DiffGrpc;
-import io.skep.containerd.eventservice.EventsGrpc;
 import io.skep.containerd.images.ImagesGrpc;
 import io.skep.containerd.leases.LeasesGrpc;
 import io.skep.containerd.snapshots.SnapshotsGrpc;
@@ -20,7 +22,9 @@ import io.skep.containerd.tasks.TasksGrpc;
 import io.skep.containerd.version.VersionGrpc;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.Optional;
 import java.util.concurrent.TimeUnit;
+import java.util.function.Supplier;
 
 /**
  * A connection to containerd over its unix socket, for one of its namespaces.
@@ -94,12 +98,20 @@ final class Containerd implements AutoCloseable {
         return LeasesGrpc.newBlockingStub(channel);
     }
 
-    EventsGrpc.EventsStub events() {
-        return EventsGrpc.newStub(channel);
+    /** Returns what a call answers, or nothing when containerd does not know what it is about. */
+    static <T> Optional<T> found(Supplier<T> call) {
+        try {
+            return Optional.of(call.get());
+        } catch (StatusRuntimeException e) {
+            if (e.getStatus().getCode() == Status.Code.NOT_FOUND) {
+                return Optional.empty();
+            }
+            throw e;
+        }
     }
 
     /** Returns an interceptor under which all that is made belongs to a lease, so that it is not collected. */
-    static io.grpc.ClientInterceptor under(String leaseId) {
+    static ClientInterceptor under(String leaseId) {
         Metadata headers = new Metadata();
         headers.put(LEASE, leaseId);
         return MetadataUtils.newAttachHeadersInterceptor(headers);

@@ -4,8 +4,8 @@ import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 import java.time.Duration;
+import java.util.concurrent.CompletionException;
 import java.util.concurrent.TimeUnit;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
@@ -45,7 +45,7 @@ final class ContainerdProcess implements AutoCloseable {
         this.socket = folder.resolve("containerd.sock");
         Files.createDirectories(folder);
         Files.createDirectories(data.resolve("containerd"));
-        writeAtomically(folder.resolve("containerd.toml"), configuration(data.resolve("containerd"), folder, socket));
+        write("containerd.toml", configuration(data.resolve("containerd"), folder, socket));
         ProcessHandle left = leftover();
         running = left == null ? start() : left;
         supervisor = Thread.ofVirtual().name("engine-containerd").start(this::supervise);
@@ -53,12 +53,6 @@ final class ContainerdProcess implements AutoCloseable {
 
     Path socket() {
         return socket;
-    }
-
-    /** Returns the process id, for figures and tests. */
-    long pid() {
-        ProcessHandle now = running;
-        return now == null ? -1 : now.pid();
     }
 
     static String configuration(Path root, Path state, Path socket) {
@@ -109,7 +103,7 @@ final class ContainerdProcess implements AutoCloseable {
                         folder.resolve("containerd.log").toFile()))
                 .redirectInput(ProcessBuilder.Redirect.from(Path.of("/dev/null").toFile()))
                 .start();
-        writeAtomically(folder.resolve("containerd.pid"), Long.toString(process.pid()));
+        write("containerd.pid", Long.toString(process.pid()));
         return process.toHandle();
     }
 
@@ -145,20 +139,12 @@ final class ContainerdProcess implements AutoCloseable {
         }
     }
 
+    private void write(String name, String text) throws IOException {
+        AtomicFiles.write(folder.resolve(name), text.getBytes(StandardCharsets.UTF_8));
+    }
+
     private static Duration min(Duration one, Duration other) {
         return one.compareTo(other) < 0 ? one : other;
-    }
-
-    private static void writeAtomically(Path file, String text) throws IOException {
-        Path made = file.resolveSibling(file.getFileName() + ".new");
-        Files.writeString(made, text);
-        Files.move(made, file, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
-    }
-
-    /** Leaves containerd running and watches it no more, as a killed engine would. */
-    void abandon() {
-        closed = true;
-        supervisor.interrupt();
     }
 
     /** Ends containerd; waits up to 10 s before it is killed. */
@@ -178,7 +164,7 @@ final class ContainerdProcess implements AutoCloseable {
             now.onExit()
                     .orTimeout(STOP_TIMEOUT.toMillis(), TimeUnit.MILLISECONDS)
                     .join();
-        } catch (java.util.concurrent.CompletionException e) {
+        } catch (CompletionException e) {
             LOG.warn("containerd does not end and is killed");
             now.destroyForcibly();
         }

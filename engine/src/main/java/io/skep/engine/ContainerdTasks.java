@@ -1,7 +1,6 @@
 package io.skep.engine;
 
 import com.google.protobuf.Any;
-import io.grpc.Status;
 import io.grpc.StatusRuntimeException;
 import io.skep.containerd.tasks.CloseIORequest;
 import io.skep.containerd.tasks.CreateTaskRequest;
@@ -26,6 +25,7 @@ import java.time.Duration;
 import java.time.Instant;
 import java.util.List;
 import java.util.Optional;
+import java.util.function.Supplier;
 
 /**
  * The processes of containers, as containerd and its shims run them.
@@ -36,6 +36,9 @@ import java.util.Optional;
 final class ContainerdTasks {
     /** What is told of a process whose end nobody saw: as if it had been killed. */
     private static final int LOST = 137;
+
+    /** What containerd says when a shim went away under a call. */
+    private static final String HUNG_UP = "ttrpc: closed";
 
     private static final Duration RETRY = Duration.ofMillis(200);
 
@@ -130,21 +133,10 @@ final class ContainerdTasks {
 
     /** Returns a process, or nothing when containerd does not know it. */
     Optional<Process> get(String id, String execId) {
-        try {
-            return Optional.of(containerd
-                    .tasks()
-                    .withWaitForReady()
-                    .get(GetRequest.newBuilder()
-                            .setContainerId(id)
-                            .setExecId(execId)
-                            .build())
-                    .getProcess());
-        } catch (StatusRuntimeException e) {
-            if (e.getStatus().getCode() == Status.Code.NOT_FOUND) {
-                return Optional.empty();
-            }
-            throw translate(e);
-        }
+        GetRequest request =
+                GetRequest.newBuilder().setContainerId(id).setExecId(execId).build();
+        return call(() -> Containerd.found(
+                () -> containerd.tasks().withWaitForReady().get(request).getProcess()));
     }
 
     /**
@@ -234,24 +226,20 @@ final class ContainerdTasks {
                         .toList());
     }
 
-    private interface Call<T> {
-        T run();
-    }
-
-    private static <T> T call(Call<T> call) {
+    private static <T> T call(Supplier<T> call) {
         try {
-            return call.run();
+            return call.get();
         } catch (StatusRuntimeException e) {
             throw translate(e);
         }
     }
 
-    private static <T> boolean unlessGone(Call<T> call) {
+    /** A shim goes when its processes are over, so one that has just hung up is as gone as one nobody knows. */
+    private static <T> boolean unlessGone(Supplier<T> call) {
         try {
-            call.run();
-            return true;
+            return Containerd.found(call).isPresent();
         } catch (StatusRuntimeException e) {
-            if (e.getStatus().getCode() == Status.Code.NOT_FOUND) {
+            if (String.valueOf(e.getStatus().getDescription()).contains(HUNG_UP)) {
                 return false;
             }
             throw translate(e);

@@ -47,7 +47,7 @@ final class Containers {
         this.images = images;
         this.logs = logs;
         for (ContainerRecord record : parts.folder().load()) {
-            byId.put(record.getId(), new Container(parts, record, logs.open(record)));
+            byId.put(record.getId(), new Container(parts, record, logs.open(record), this::forget));
             idByName.put(record.getName(), record.getId());
         }
     }
@@ -151,7 +151,7 @@ final class Containers {
             record.addAllMounts(parts.mounts().create(record.build()));
             Files.createDirectories(parts.folder().of(id));
             ContainerRecord complete = record.build();
-            Container container = new Container(parts, complete, logs.open(complete));
+            Container container = new Container(parts, complete, logs.open(complete), this::forget);
             container.create(image);
             byId.put(id, container);
             made = true;
@@ -203,20 +203,11 @@ final class Containers {
 
     void remove(Container container, boolean force, boolean volumes) throws InterruptedException {
         container.remove(force, volumes);
-        forget(container);
     }
 
-    /** Drops a container that removed itself or was removed. */
+    /** Called by a container when it is gone, whoever removed it. */
     private void forget(Container container) {
         byId.remove(container.id(), container);
         idByName.remove(container.record().getName(), container.id());
-    }
-
-    /** Called for each event of a container. */
-    void happened(EngineEvent event) {
-        Container gone = event.action().equals("destroy") ? byId.get(event.id()) : null;
-        if (gone != null) {
-            forget(gone);
-        }
     }
 }

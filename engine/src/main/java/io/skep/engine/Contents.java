@@ -38,31 +38,16 @@ final class Contents {
 
     /** Whether the blob is there. */
     boolean has(String digest) {
-        try {
-            containerd.content().info(InfoRequest.newBuilder().setDigest(digest).build());
-            return true;
-        } catch (StatusRuntimeException e) {
-            if (e.getStatus().getCode() == Status.Code.NOT_FOUND) {
-                return false;
-            }
-            throw e;
-        }
+        InfoRequest request = InfoRequest.newBuilder().setDigest(digest).build();
+        return Containerd.found(() -> containerd.content().info(request)).isPresent();
     }
 
     /** Returns how much of an upload is there already, in bytes; 0 when there is none. */
     long uploaded(String reference) {
-        try {
-            return containerd
-                    .content()
-                    .status(StatusRequest.newBuilder().setRef(reference).build())
-                    .getStatus()
-                    .getOffset();
-        } catch (StatusRuntimeException e) {
-            if (e.getStatus().getCode() == Status.Code.NOT_FOUND) {
-                return 0;
-            }
-            throw e;
-        }
+        StatusRequest request = StatusRequest.newBuilder().setRef(reference).build();
+        return Containerd.found(() -> containerd.content().status(request))
+                .map(answer -> answer.getStatus().getOffset())
+                .orElse(0L);
     }
 
     /**
@@ -155,15 +140,8 @@ final class Contents {
 
     /** Forgets an upload. */
     void abort(String reference) {
-        try {
-            containerd
-                    .content()
-                    .abort(AbortRequest.newBuilder().setRef(reference).build());
-        } catch (StatusRuntimeException e) {
-            if (e.getStatus().getCode() != Status.Code.NOT_FOUND) {
-                throw e;
-            }
-        }
+        AbortRequest request = AbortRequest.newBuilder().setRef(reference).build();
+        var _ = Containerd.found(() -> containerd.content().abort(request));
     }
 
     /**

@@ -51,20 +51,11 @@ final class Layers {
     }
 
     boolean has(String name) {
-        try {
-            containerd
-                    .snapshots()
-                    .stat(StatSnapshotRequest.newBuilder()
-                            .setSnapshotter(snapshotter)
-                            .setKey(name)
-                            .build());
-            return true;
-        } catch (StatusRuntimeException e) {
-            if (e.getStatus().getCode() == Status.Code.NOT_FOUND) {
-                return false;
-            }
-            throw e;
-        }
+        StatSnapshotRequest request = StatSnapshotRequest.newBuilder()
+                .setSnapshotter(snapshotter)
+                .setKey(name)
+                .build();
+        return Containerd.found(() -> containerd.snapshots().stat(request)).isPresent();
     }
 
     /**
@@ -174,17 +165,10 @@ final class Layers {
 
     /** Removes a snapshot; one that is gone already is no error. */
     void remove(String key) {
-        try {
-            containerd
-                    .snapshots()
-                    .remove(RemoveSnapshotRequest.newBuilder()
-                            .setSnapshotter(snapshotter)
-                            .setKey(key)
-                            .build());
-        } catch (StatusRuntimeException e) {
-            if (e.getStatus().getCode() != Status.Code.NOT_FOUND) {
-                throw e;
-            }
-        }
+        RemoveSnapshotRequest request = RemoveSnapshotRequest.newBuilder()
+                .setSnapshotter(snapshotter)
+                .setKey(key)
+                .build();
+        var _ = Containerd.found(() -> containerd.snapshots().remove(request));
     }
 }

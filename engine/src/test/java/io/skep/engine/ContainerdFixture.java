@@ -1,16 +1,11 @@
 package io.skep.engine;
 
-import io.grpc.Status;
-import io.grpc.StatusRuntimeException;
 import io.netty.channel.EventLoopGroup;
 import io.netty.channel.MultiThreadIoEventLoopGroup;
 import io.netty.channel.epoll.EpollIoHandler;
 import java.io.IOException;
-import java.nio.file.FileVisitResult;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.SimpleFileVisitor;
-import java.nio.file.attribute.BasicFileAttributes;
 
 /** A real containerd in folders of its own, and a connection to it. */
 final class ContainerdFixture implements AutoCloseable {
@@ -36,22 +31,6 @@ final class ContainerdFixture implements AutoCloseable {
         containerd.close();
         process.close();
         loops.shutdownGracefully(0, 1, java.util.concurrent.TimeUnit.SECONDS).syncUninterruptibly();
-        Files.walkFileTree(folder, new SimpleFileVisitor<>() {
-            @Override
-            public FileVisitResult visitFile(Path file, BasicFileAttributes attributes) throws IOException {
-                Files.delete(file);
-                return FileVisitResult.CONTINUE;
-            }
-
-            @Override
-            public FileVisitResult postVisitDirectory(Path directory, java.io.IOException failure) throws IOException {
-                Files.delete(directory);
-                return FileVisitResult.CONTINUE;
-            }
-        });
-    }
-
-    static boolean isNotFound(StatusRuntimeException e) {
-        return e.getStatus().getCode() == Status.Code.NOT_FOUND;
+        AtomicFiles.deleteTree(folder);
     }
 }

@@ -63,7 +63,6 @@ final class ContainersTest {
         Life() throws IOException {
             pipes = new Pipes(executor);
             ContainerFolder folder = new ContainerFolder(fixture.folder.resolve("containers"));
-            Containers[] made = new Containers[1];
             ContainerParts parts = new ContainerParts(
                     fixture.containerd,
                     new Layers(fixture.containerd, "overlayfs"),
@@ -77,14 +76,8 @@ final class ContainersTest {
                     InstantSource.system(),
                     executor,
                     timer,
-                    event -> {
-                        events.add(event);
-                        if (made[0] != null) {
-                            made[0].happened(event);
-                        }
-                    });
+                    events::add);
             containers = new Containers(parts, (reference, platform) -> image, new LogDrivers(folder));
-            made[0] = containers;
         }
 
         /** Goes away without a word, as a killed process does; threads end with their pipes. */
@@ -385,6 +378,16 @@ final class ContainersTest {
                         .build(),
                 "");
         assertThatThrownBy(nobody::start).hasMessage("unable to find user wasp: no matching entries in passwd file");
+    }
+
+    @Test
+    void aContainerCanBeRemovedByForceAtAnyMoment() throws Exception {
+        for (int i = 0; i < 30; i++) {
+            Container container = life.containers.create("", command("sleep", i % 2 == 0 ? "60" : "0"), "");
+            container.start();
+            life.containers.remove(container, true, true);
+        }
+        assertThat(life.containers.all()).isEmpty();
     }
 
     @Test

@@ -1,6 +1,7 @@
 package io.skep.agent;
 
 import com.google.protobuf.InvalidProtocolBufferException;
+import io.skep.certs.PrivateFiles;
 import io.skep.wire.Task;
 import io.skep.wire.TaskStatus;
 import io.skep.wire.UpdateTaskStatusRequest.TaskStatusUpdate;
@@ -9,18 +10,12 @@ import java.io.Closeable;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
-import java.nio.file.FileSystems;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
-import java.nio.file.attribute.FileAttribute;
-import java.nio.file.attribute.PosixFilePermissions;
-import java.util.EnumSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
 import java.util.zip.CRC32C;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
@@ -55,9 +50,6 @@ public final class FileTaskStore implements TaskStore, Closeable {
     private static final int RECORD_BYTES_MAX = 64 << 20;
     private static final long SLACK_BYTES = 1 << 20;
 
-    private static final boolean POSIX =
-            FileSystems.getDefault().supportedFileAttributeViews().contains("posix");
-
     private static final byte TASK = 1;
     private static final byte STATUS = 2;
     private static final byte REMOVED = 3;
@@ -75,7 +67,7 @@ public final class FileTaskStore implements TaskStore, Closeable {
      * @throws IOException when the file cannot be read or made
      */
     public FileTaskStore(Path folder) throws IOException {
-        createFolder(folder);
+        PrivateFiles.createFolder(folder);
         file = folder.resolve("tasks.log");
         if (Files.exists(file)) {
             read();
@@ -204,48 +196,10 @@ public final class FileTaskStore implements TaskStore, Closeable {
         for (Task task : tasks.values()) {
             content.writeBytes(record(TASK, task.toByteArray()).array());
         }
-        replace(content.toByteArray());
+        PrivateFiles.write(file, content.toByteArray(), PrivateFiles.Readers.OWNER);
         channel = FileChannel.open(file, StandardOpenOption.WRITE);
         sizeBytes = content.size();
         failing = false;
-    }
-
-    /** Replaces the file in one step that has reached the disk on return. */
-    private void replace(byte[] content) throws IOException {
-        Path next = file.resolveSibling("tasks.log.new");
-        Files.deleteIfExists(next);
-        Set<StandardOpenOption> options = EnumSet.of(StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE);
-        try (FileChannel written = FileChannel.open(next, options, permissions("rw-------"))) {
-            ByteBuffer buffer = ByteBuffer.wrap(content);
-            while (buffer.hasRemaining()) {
-                written.write(buffer);
-            }
-            written.force(true);
-        }
-        Files.move(next, file, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
-        if (POSIX) {
-            // Windows opens no directory for this; NTFS journals names by itself.
-            try (FileChannel folder = FileChannel.open(file.resolveSibling(""), StandardOpenOption.READ)) {
-                folder.force(true);
-            }
-        }
-    }
-
-    private static void createFolder(Path folder) throws IOException {
-        if (!Files.isDirectory(folder)) {
-            Path parent = folder.toAbsolutePath().getParent();
-            if (parent != null) {
-                Files.createDirectories(parent);
-            }
-            Files.createDirectory(folder, permissions("rwx------"));
-        }
-    }
-
-    /** Returns what keeps others out, where the file system knows it. */
-    private static FileAttribute<?>[] permissions(String text) {
-        return POSIX
-                ? new FileAttribute<?>[] {PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString(text))}
-                : new FileAttribute<?>[0];
     }
 
     private void read() throws IOException {

@@ -19,11 +19,12 @@ import java.util.List;
 import java.util.Set;
 
 /**
- * Files and folders of certificates and keys, written so that a crash leaves the old or the new content, never half.
+ * Files and folders of certificates, keys and what else others shall not see, written so that a crash leaves the old or
+ * the new content, never half.
  */
-final class PrivateFiles {
+public final class PrivateFiles {
     /** Who may read a file. */
-    enum Readers {
+    public enum Readers {
         OWNER("rw-------"),
         EVERYONE("rw-r--r--");
 
@@ -37,7 +38,7 @@ final class PrivateFiles {
     private PrivateFiles() {}
 
     /** Makes the folder and those above it; if it is new, only its owner may enter. */
-    static void createFolder(Path folder) throws IOException {
+    public static void createFolder(Path folder) throws IOException {
         if (Files.isDirectory(folder)) {
             return;
         }
@@ -60,7 +61,7 @@ final class PrivateFiles {
     }
 
     /** Replaces the file's content in one step that has reached the disk on return. */
-    static void write(Path file, byte[] content, Readers readers) throws IOException {
+    public static void write(Path file, byte[] content, Readers readers) throws IOException {
         Path folder = parent(file);
         Path temporary = folder.resolve("." + file.getFileName() + ".new");
         Files.deleteIfExists(temporary);

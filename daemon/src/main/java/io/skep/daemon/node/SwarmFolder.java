@@ -5,16 +5,14 @@ import io.avaje.json.JsonReader;
 import io.avaje.json.stream.BytesJsonWriter;
 import io.avaje.json.stream.JsonStream;
 import io.skep.certs.NodeCredentialStore;
+import io.skep.certs.PrivateFiles;
 import io.skep.wire.Peer;
 import java.io.IOException;
-import java.nio.channels.FileChannel;
 import java.nio.file.FileVisitResult;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.SimpleFileVisitor;
-import java.nio.file.StandardCopyOption;
-import java.nio.file.StandardOpenOption;
 import java.nio.file.attribute.BasicFileAttributes;
 import java.util.ArrayList;
 import java.util.List;
@@ -180,13 +178,7 @@ final class SwarmFolder {
 
     private void write(String name, byte[] text) throws IOException {
         Files.createDirectories(folder);
-        Path temporary = folder.resolve("." + name + ".new");
-        Files.write(temporary, text);
-        try (FileChannel channel = FileChannel.open(temporary, StandardOpenOption.WRITE)) {
-            channel.force(true);
-        }
-        Files.move(
-                temporary, folder.resolve(name), StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
+        PrivateFiles.write(folder.resolve(name), text, PrivateFiles.Readers.EVERYONE);
     }
 
     private static void delete(Path root) throws IOException {

@@ -255,15 +255,10 @@ final class LeaderRuntime implements AutoCloseable {
                 return CompletableFuture.failedFuture(new CommandException(
                         Code.INVALID_ARGUMENT, "manager " + nodeId + " gave no address to reach it at"));
             }
-            changed = consensus
-                    .putMember(nodeId, change.getAddress())
-                    .thenCompose(done ->
-                            isToBeManager(nodeId) ? CompletableFuture.<Void>completedFuture(null) : undoJoin(nodeId));
+            changed = consensus.putMember(nodeId, change.getAddress()).thenRun(() -> requireManagerStill(nodeId));
         }
         return changed.handle((done, failure) -> {
-            Throwable cause = failure instanceof CompletionException wrapped && wrapped.getCause() != null
-                    ? wrapped.getCause()
-                    : failure;
+            Throwable cause = failure == null ? null : CommandRouter.cause(failure);
             if (cause instanceof RefusedException refused) {
                 throw new CommandException(Code.FAILED_PRECONDITION, String.valueOf(refused.getMessage()));
             }
@@ -290,11 +285,16 @@ final class LeaderRuntime implements AutoCloseable {
                 "node " + nodeId + " is not to be a manager: promote it, or join it with the manager token");
     }
 
-    /** Takes out a manager that was demoted while it joined: when its role changed, it was no member yet. */
-    private CompletableFuture<Void> undoJoin(String nodeId) {
-        return consensus
-                .removeMember(nodeId)
-                .thenCompose(done -> CompletableFuture.failedFuture(notToBeManager(nodeId)));
+    /** A manager that was demoted while it joined is taken out again: when its role changed, it was no member yet. */
+    private void requireManagerStill(String nodeId) {
+        if (isToBeManager(nodeId)) {
+            return;
+        }
+        synchronized (lock) {
+            roleChanges.add(nodeId);
+            wake();
+        }
+        throw notToBeManager(nodeId);
     }
 
     /**
@@ -645,9 +645,16 @@ final class LeaderRuntime implements AutoCloseable {
         return node.getRole() != node.getSpec().getDesiredRole();
     }
 
-    private static void rolesOf(ClusterState state, Set<String> into) {
+    /** Finds the nodes that have not the role that they should have, and the members that should be none. */
+    private void rolesOf(ClusterState state, Set<String> into) {
         for (Node node : state.nodes().values()) {
             if (roleDiffers(node)) {
+                into.add(node.getId());
+            }
+        }
+        for (Member member : consensus.members()) {
+            Node node = state.nodes().get(member.nodeId());
+            if (node != null && node.getSpec().getDesiredRole() == NodeRole.WORKER) {
                 into.add(node.getId());
             }
         }
@@ -660,20 +667,15 @@ final class LeaderRuntime implements AutoCloseable {
      */
     private void changeRole(Transaction transaction, String nodeId) {
         Node node = transaction.state().nodes().get(nodeId);
-        if (node == null || !roleDiffers(node)) {
+        if (node == null) {
             return;
         }
-        if (node.getSpec().getDesiredRole() == NodeRole.MANAGER) {
-            transaction.put(
-                    Kind.NODE, node.toBuilder().setRole(NodeRole.MANAGER).build());
-            return;
-        }
-        boolean member = false;
-        for (Member each : consensus.members()) {
-            member |= each.nodeId().equals(nodeId);
-        }
-        if (!member) {
-            transaction.put(Kind.NODE, node.toBuilder().setRole(NodeRole.WORKER).build());
+        NodeRole desired = node.getSpec().getDesiredRole();
+        if (desired == NodeRole.MANAGER
+                || consensus.members().stream().noneMatch(each -> each.nodeId().equals(nodeId))) {
+            if (roleDiffers(node)) {
+                transaction.put(Kind.NODE, node.toBuilder().setRole(desired).build());
+            }
             return;
         }
         synchronized (lock) {

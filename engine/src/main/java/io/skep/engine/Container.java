@@ -56,7 +56,7 @@ import org.slf4j.LoggerFactory;
  * <p>Threads: any; those that change something hold {@link #lock}, also while containerd works, so changes of one
  * container come one after the other. Waiting for an end is done without it.
  */
-final class Container {
+public final class Container {
     private static final Logger LOG = LoggerFactory.getLogger(Container.class);
     private static final Duration STOP_TIMEOUT = Duration.ofSeconds(10);
     private static final Duration KILL_TIMEOUT = Duration.ofSeconds(10);
@@ -102,16 +102,16 @@ final class Container {
         this.whenGone = whenGone;
     }
 
-    String id() {
+    public String id() {
         return record.getId();
     }
 
     /** Returns all that is known of the container at the moment. */
-    ContainerRecord record() {
+    public ContainerRecord record() {
         return record;
     }
 
-    ContainerLog log() {
+    public ContainerLog log() {
         return log;
     }
 
@@ -223,7 +223,7 @@ final class Container {
     // ---- start
 
     /** Starts the container for its user. */
-    void start() {
+    public void start() {
         lock.lock();
         try {
             switch (status()) {
@@ -338,7 +338,7 @@ final class Container {
                 found.gid(),
                 found.groups(),
                 network.namespace(),
-                (parent.isEmpty() ? "/skep" : parent) + "/" + id(),
+                (parent.isEmpty() ? parts.cgroupParent() : parent) + "/" + id(),
                 parts.host().unifiedCgroups(),
                 mounts,
                 parts.host().capabilityLast());
@@ -535,7 +535,7 @@ final class Container {
     // ---- what users do with a container that runs
 
     /** Stops the container as its configuration says, or as the user says. */
-    void stop(String signal, @Nullable Duration timeout) throws InterruptedException {
+    public void stop(String signal, @Nullable Duration timeout) throws InterruptedException {
         if (!isRunning() && status() != ContainerStatus.RESTARTING) {
             throw EngineException.notModified("container " + id() + " is stopped already");
         }
@@ -609,7 +609,7 @@ final class Container {
     }
 
     /** Stops the container, if it runs, and starts it. */
-    void restart(String signal, @Nullable Duration timeout) throws InterruptedException {
+    public void restart(String signal, @Nullable Duration timeout) throws InterruptedException {
         if (isRunning() || status() == ContainerStatus.RESTARTING) {
             stop(signal, timeout);
         }
@@ -618,7 +618,7 @@ final class Container {
     }
 
     /** Sends a signal. */
-    void kill(String signal) {
+    public void kill(String signal) {
         int number = Signals.number(signal, Signals.KILL);
         lock.lock();
         try {
@@ -662,7 +662,7 @@ final class Container {
         return EngineException.conflict("container " + id() + " is not running");
     }
 
-    void pause() {
+    public void pause() {
         lock.lock();
         try {
             requireRunning();
@@ -677,7 +677,7 @@ final class Container {
         tell("pause", Map.of());
     }
 
-    void unpause() {
+    public void unpause() {
         lock.lock();
         try {
             if (status() != ContainerStatus.PAUSED) {
@@ -704,7 +704,7 @@ final class Container {
     }
 
     /** Changes what the container may use, at once if it runs. */
-    void update(Resources resources, @Nullable RestartPolicy policy) {
+    public void update(Resources resources, @Nullable RestartPolicy policy) {
         lock.lock();
         try {
             if (isRunning()) {
@@ -722,7 +722,7 @@ final class Container {
         tell("update", Map.of());
     }
 
-    void resize(int height, int width) {
+    public void resize(int height, int width) {
         requireRunning();
         tasks.resize(id(), "", width, height);
         tell("resize", Map.of("height", Integer.toString(height), "width", Integer.toString(width)));
@@ -733,7 +733,7 @@ final class Container {
      *
      * @param condition not-running, next-exit or removed
      */
-    CompletableFuture<Integer> when(String condition) {
+    public CompletableFuture<Integer> when(String condition) {
         lock.lock();
         try {
             return switch (condition) {
@@ -758,7 +758,7 @@ final class Container {
      *
      * @return ends it when closed
      */
-    AutoCloseable listen(Output.Listener listener) {
+    public AutoCloseable listen(Output.Listener listener) {
         Run current = run;
         if (current == null) {
             throw notRunningFailure();
@@ -771,14 +771,14 @@ final class Container {
      *
      * @return false when it does not read any more
      */
-    boolean feed(byte[] bytes, int offset, int length) throws IOException, InterruptedException {
+    public boolean feed(byte[] bytes, int offset, int length) throws IOException, InterruptedException {
         Run current = run;
         Pipes.Writing input = current == null ? null : current.input;
         return input != null && input.write(bytes, offset, length);
     }
 
     /** The client that feeds the container has nothing more to say: with StdinOnce the container sees the end. */
-    void endOfInput() {
+    public void endOfInput() {
         Run current = run;
         if (current == null || !record.getConfig().getStdinOnce()) {
             return;
@@ -888,7 +888,7 @@ final class Container {
     }
 
     /** Returns the word that users know a status by. */
-    static String word(ContainerStatus status) {
+    public static String word(ContainerStatus status) {
         return switch (status) {
             case CREATED, UNRECOGNIZED -> "created";
             case RUNNING -> "running";

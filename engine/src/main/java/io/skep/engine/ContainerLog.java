@@ -4,7 +4,7 @@ import java.io.IOException;
 import java.util.List;
 
 /** Where the output of one container is kept. */
-interface ContainerLog extends AutoCloseable {
+public interface ContainerLog extends AutoCloseable {
     /** Takes lines that were written together. */
     void write(List<LogLine> lines) throws IOException;
 

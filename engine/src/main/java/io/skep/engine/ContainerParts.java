@@ -11,6 +11,7 @@ import java.util.function.Consumer;
  *
  * @param pipeFolder where named pipes are made; it ends with the machine
  * @param runtimes the programs that run containers, by name
+ * @param cgroupParent where cgroups are made for containers that name no parent
  * @param executor virtual threads
  * @param timer must not be held up
  * @param events hears what happens; must return at once
@@ -25,6 +26,7 @@ record ContainerParts(
         MountSource mounts,
         Runtimes runtimes,
         Host host,
+        String cgroupParent,
         InstantSource clock,
         ExecutorService executor,
         ScheduledExecutorService timer,

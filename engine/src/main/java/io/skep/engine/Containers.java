@@ -29,7 +29,7 @@ import org.slf4j.LoggerFactory;
  * <p>A name belongs to one container from before it is made until after it is removed, so two creations never get the
  * same one.
  */
-final class Containers {
+public final class Containers {
     private static final Logger LOG = LoggerFactory.getLogger(Containers.class);
     private static final Pattern NAME = Pattern.compile("[a-zA-Z0-9][a-zA-Z0-9_.-]+");
     private static final int ID_BYTES = 32;
@@ -68,7 +68,7 @@ final class Containers {
     }
 
     /** Returns all containers, the newest first. */
-    Collection<Container> all() {
+    public Collection<Container> all() {
         return byId.values().stream()
                 .sorted(Comparator.comparing(
                                 (Container each) -> Times.of(each.record().getCreated()))
@@ -83,7 +83,7 @@ final class Containers {
      * @param reference an id, a name with or without a slash, or the beginning of an id
      * @throws EngineException NOT_FOUND when there is none, INVALID when several ids begin so
      */
-    Container require(String reference) {
+    public Container require(String reference) {
         Container byFullId = byId.get(reference);
         if (byFullId != null) {
             return byFullId;
@@ -115,7 +115,7 @@ final class Containers {
      * @param name the one wanted, or empty for one that is made up
      * @param platform such as linux/arm64, or empty for that of this host
      */
-    Container create(String name, CreateContainer asked, String platform) {
+    public Container create(String name, CreateContainer asked, String platform) {
         Image image = images.require(asked.getConfig().getImage(), platform);
         Config config = ContainerDefaults.config(asked.getConfig(), image.config());
         HostConfig host = ContainerDefaults.hostConfig(asked.getHostConfig());
@@ -187,7 +187,7 @@ final class Containers {
         return wanted;
     }
 
-    void rename(Container container, String name) {
+    public void rename(Container container, String name) {
         if (name.isEmpty() || name.equals("/")) {
             throw EngineException.invalid("Neither old nor new names may be empty");
         }
@@ -201,7 +201,7 @@ final class Containers {
         idByName.remove(before, container.id());
     }
 
-    void remove(Container container, boolean force, boolean volumes) throws InterruptedException {
+    public void remove(Container container, boolean force, boolean volumes) throws InterruptedException {
         container.remove(force, volumes);
     }
 

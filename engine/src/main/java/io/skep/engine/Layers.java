@@ -39,6 +39,20 @@ final class Layers {
         this.snapshotter = snapshotter;
     }
 
+    /** Returns overlayfs where containerd can use it, which needs a fitting file system, else native, which copies. */
+    static String usableSnapshotter(Containerd containerd) {
+        Layers overlay = new Layers(containerd, "overlayfs");
+        try {
+            overlay.has("none");
+            return overlay.snapshotter;
+        } catch (StatusRuntimeException e) {
+            if (e.getStatus().getCode() == Status.Code.INVALID_ARGUMENT) {
+                return "native";
+            }
+            throw e;
+        }
+    }
+
     /**
      * Returns the name of the topmost snapshot of layers with these uncompressed digests, or the empty name for none.
      */

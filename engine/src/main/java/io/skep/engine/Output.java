@@ -16,11 +16,11 @@ import org.slf4j.LoggerFactory;
  * <p>Whoever is attached and slow slows the container down, as with Docker; one that fails is let go. A log that cannot
  * be written, say because the disk is full, is said once and the container goes on without it.
  */
-final class Output {
+public final class Output {
     private static final Logger LOG = LoggerFactory.getLogger(Output.class);
 
     /** Someone who sees the bytes as they come. */
-    interface Listener {
+    public interface Listener {
         /** Takes bytes that are valid until it returns; an exception ends the listening. */
         void bytes(OutputStreamKind stream, byte[] bytes, int length) throws IOException, InterruptedException;
 

@@ -73,6 +73,7 @@ final class ContainersTest {
                     new NoMounts(),
                     new Runtimes(Map.of("runc", "runc"), "runc"),
                     Host.probe(),
+                    "/skep-test",
                     InstantSource.system(),
                     executor,
                     timer,

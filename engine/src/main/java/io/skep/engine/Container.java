@@ -16,6 +16,7 @@ import io.skep.engine.record.Config;
 import io.skep.engine.record.ContainerRecord;
 import io.skep.engine.record.ContainerState;
 import io.skep.engine.record.ContainerStatus;
+import io.skep.engine.record.ExecConfig;
 import io.skep.engine.record.HostConfig;
 import io.skep.engine.record.MountPoint;
 import io.skep.engine.record.Resources;
@@ -61,6 +62,7 @@ public final class Container {
     private static final Duration STOP_TIMEOUT = Duration.ofSeconds(10);
     private static final Duration KILL_TIMEOUT = Duration.ofSeconds(10);
     private static final Duration DRAIN_TIMEOUT = Duration.ofSeconds(3);
+    static final Duration INPUT_TIMEOUT = Duration.ofSeconds(2);
     private static final Duration RESTART_PAUSE_MIN = Duration.ofMillis(100);
     private static final Duration RESTART_PAUSE_MAX = Duration.ofMinutes(1);
     private static final Duration STEADY_RUN = Duration.ofSeconds(10);
@@ -119,7 +121,7 @@ public final class Container {
         return record.getState().getStatus();
     }
 
-    private boolean isRunning() {
+    boolean isRunning() {
         return status() == ContainerStatus.RUNNING || status() == ContainerStatus.PAUSED;
     }
 
@@ -266,7 +268,7 @@ public final class Container {
             made = openRun(streams);
             log.begun();
             int pid = tasks.create(id(), rootfs, streams);
-            openInput(made, streams);
+            openInput(made, streams, INPUT_TIMEOUT);
             int started = tasks.start(id(), "");
             Instant now = parts.clock().instant();
             change(state -> state.setStatus(ContainerStatus.RUNNING)
@@ -391,9 +393,15 @@ public final class Container {
     }
 
     /** Opens the input once the shim reads it: before that nobody is at the other end. */
-    private void openInput(Run made, Streams streams) throws IOException {
-        if (!streams.stdin().isEmpty()) {
-            made.input = parts.pipes().write(Path.of(streams.stdin()));
+    private void openInput(Run made, Streams streams, Duration patience) throws IOException {
+        if (streams.stdin().isEmpty()) {
+            return;
+        }
+        try {
+            made.input = parts.pipes().write(Path.of(streams.stdin()), patience);
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw new IOException("the engine is stopping", e);
         }
     }
 
@@ -790,6 +798,41 @@ public final class Container {
         }
     }
 
+    // ---- further processes
+
+    /** Refuses to make or start a further process in a container that cannot have one now. */
+    void requireProcesses() {
+        switch (status()) {
+            case RUNNING -> {}
+            case PAUSED ->
+                throw EngineException.conflict("Container " + id() + " is paused, unpause the container before exec");
+            case RESTARTING ->
+                throw EngineException.conflict(
+                        "Container " + id() + " is restarting, wait until the container is running");
+            default -> throw notRunningFailure();
+        }
+    }
+
+    /** Returns what the runtime is told of a further process. */
+    Any process(ExecConfig asked) {
+        Config.Builder config = record.getConfig().toBuilder()
+                .clearEntrypoint()
+                .clearCmd()
+                .addAllCmd(asked.getCmdList())
+                .setTty(asked.getTty())
+                .clearEnv()
+                .addAllEnv(ContainerDefaults.environment(record.getConfig().getEnvList(), asked.getEnvList()));
+        if (!asked.getWorkingDir().isEmpty()) {
+            config.setWorkingDir(asked.getWorkingDir());
+        }
+        String user = asked.getUser().isEmpty() ? record.getConfig().getUser() : asked.getUser();
+        Surroundings surroundings = surroundings(
+                user,
+                new Networking.Attached("", Map.of(), List.of()),
+                parts.layers().mounts(id()));
+        return OciSpecification.process(config.build(), record.getHostConfig(), surroundings, asked.getPrivileged());
+    }
+
     // ---- after a restart of the engine
 
     /** Finds out what became of a container that was supposed to run, and goes on with it. */
@@ -824,7 +867,7 @@ public final class Container {
         log.begun();
         if (!streams.stdin().isEmpty()) {
             try {
-                openInput(made, streams);
+                openInput(made, streams, Duration.ZERO);
             } catch (LinuxCalls.Errno e) {
                 LOG.debug("container {} reads no input any more", record.getName());
             }
@@ -834,6 +877,7 @@ public final class Container {
         }
         run = made;
         awaitEnd(made);
+        Exec.adopt(parts, id());
     }
 
     /** The machine was off, or somebody ended the container behind the engine's back. */
@@ -877,7 +921,8 @@ public final class Container {
         record = changed;
     }
 
-    private void tell(String action, Map<String, String> more) {
+    /** Tells of something that happened to the container. */
+    void tell(String action, Map<String, String> more) {
         Map<String, String> attributes = new HashMap<>(record.getConfig().getLabelsMap());
         attributes.put("image", record.getConfig().getImage());
         attributes.put("name", record.getName());

@@ -54,7 +54,7 @@ final class ContainerDefaults {
     }
 
     /** A variable of the user replaces the image's; one without a value takes it away. */
-    private static List<String> environment(List<String> image, List<String> user) {
+    static List<String> environment(List<String> image, List<String> user) {
         Map<String, String> byName = new LinkedHashMap<>();
         for (String each : image) {
             byName.put(name(each), each);

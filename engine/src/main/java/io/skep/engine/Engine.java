@@ -48,7 +48,7 @@ public final class Engine implements AutoCloseable {
     private static final Duration CONTAINERD_PATIENCE = Duration.ofSeconds(10);
 
     /** What there is once the engine has started. */
-    private record Started(ContainerParts parts, Containers containers) {}
+    private record Started(ContainerParts parts, Containers containers, Execs execs) {}
 
     private final EngineSettings settings;
     private final EngineEvents events = new EngineEvents();
@@ -189,7 +189,7 @@ public final class Engine implements AutoCloseable {
                 executor,
                 timer,
                 events::tell);
-        return new Started(parts, new Containers(parts, images, new LogDrivers(folder)));
+        return new Started(parts, new Containers(parts, images, new LogDrivers(folder)), new Execs(parts));
     }
 
     private Started started() {
@@ -218,6 +218,11 @@ public final class Engine implements AutoCloseable {
     /** Returns the containers; waits for the engine to start. */
     public Containers containers() {
         return started().containers();
+    }
+
+    /** Returns the further processes in containers; waits for the engine to start. */
+    public Execs execs() {
+        return started().execs();
     }
 
     /** Lets go of everything; containers run on. */

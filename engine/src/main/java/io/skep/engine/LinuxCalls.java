@@ -31,6 +31,9 @@ final class LinuxCalls {
     private static final int EPOLL_CTL_DEL = 2;
     private static final int EPOLL_CTL_MOD = 3;
 
+    /** Nobody reads the pipe that is opened for writing. */
+    static final int ENXIO = 6;
+
     private static final int EINTR = 4;
     private static final int EAGAIN = 11;
     private static final int EEXIST = 17;

@@ -5,6 +5,7 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.Executor;
@@ -33,6 +34,7 @@ final class Pipes implements AutoCloseable {
     private static final int CHUNK_BYTES = 32 << 10;
     private static final int EVENTS_MAX = 64;
     private static final long STOP = 0;
+    private static final Duration RETRY = Duration.ofMillis(2);
 
     /** Takes what comes out of a pipe. */
     interface Sink {
@@ -79,9 +81,26 @@ final class Pipes implements AutoCloseable {
         return reading;
     }
 
-    /** Opens a named pipe for writing; fails when nobody reads it. */
-    Writing write(Path pipe) throws IOException {
-        Writing writing = new Writing(LinuxCalls.open(pipe, LinuxCalls.O_WRONLY | LinuxCalls.O_NONBLOCK));
+    /**
+     * Opens a named pipe for writing; fails when nobody reads it.
+     *
+     * @param patience how long to wait for someone who reads: a shim opens its end in a thread of its own, some
+     *     microseconds after it has answered, and tells nobody
+     */
+    Writing write(Path pipe, Duration patience) throws IOException, InterruptedException {
+        long deadlineNanos = System.nanoTime() + patience.toNanos();
+        int fd = -1;
+        while (fd < 0) {
+            try {
+                fd = LinuxCalls.open(pipe, LinuxCalls.O_WRONLY | LinuxCalls.O_NONBLOCK);
+            } catch (LinuxCalls.Errno e) {
+                if (e.number() != LinuxCalls.ENXIO || System.nanoTime() > deadlineNanos) {
+                    throw e;
+                }
+                Thread.sleep(RETRY);
+            }
+        }
+        Writing writing = new Writing(fd);
         handles.put(writing.key, writing);
         LinuxCalls.epollAdd(epoll, writing.fd, LinuxCalls.EPOLLONESHOT, writing.key);
         return writing;

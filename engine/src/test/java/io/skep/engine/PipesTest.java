@@ -9,6 +9,7 @@ import java.io.FileOutputStream;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -185,7 +186,7 @@ final class PipesTest {
         // The reader's open returns when a writer is there, so a first writer lets it in.
         try (FileOutputStream first = new FileOutputStream(pipe.toFile())) {
             open.await();
-            try (Pipes.Writing writing = pipes.write(pipe)) {
+            try (Pipes.Writing writing = pipes.write(pipe, Duration.ZERO)) {
                 first.close();
                 assertThat(writing.write(LARGE, 5, LARGE.length - 5)).isTrue();
             }
@@ -197,11 +198,11 @@ final class PipesTest {
     @Test
     void writingEndsWhenNobodyReadsOrTheWriterIsClosed() throws Exception {
         Path pipe = pipe("nobody");
-        assertThatThrownBy(() -> pipes.write(pipe)).isInstanceOf(LinuxCalls.Errno.class);
+        assertThatThrownBy(() -> pipes.write(pipe, Duration.ZERO)).isInstanceOf(LinuxCalls.Errno.class);
 
         Gathered gathered = new Gathered();
         Pipes.Reading reading = pipes.read(pipe, gathered);
-        Pipes.Writing writing = pipes.write(pipe);
+        Pipes.Writing writing = pipes.write(pipe, Duration.ZERO);
         reading.close();
         assertThat(writing.write(new byte[] {1}, 0, 1)).isFalse();
         writing.close();

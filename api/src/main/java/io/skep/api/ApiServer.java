@@ -31,6 +31,7 @@ import io.netty.handler.ssl.SslContext;
 import io.netty.handler.ssl.SslHandshakeCompletionEvent;
 import io.netty.util.concurrent.DefaultThreadFactory;
 import io.netty.util.concurrent.GlobalEventExecutor;
+import io.skep.engine.Engine;
 import java.io.IOException;
 import java.net.ConnectException;
 import java.net.InetSocketAddress;
@@ -80,10 +81,11 @@ public final class ApiServer implements AutoCloseable {
      *
      * @param engine what the daemon says of itself
      * @param node this node's part in a cluster
+     * @param containers what runs containers here, or null when nothing does
      */
-    public ApiServer(EngineInfo engine, SwarmNode node) {
+    public ApiServer(EngineInfo engine, SwarmNode node, @Nullable Engine containers) {
         this.node = node;
-        this.router = Routes.of(engine, node, events);
+        this.router = Routes.of(engine, node, events, containers);
         this.commonHeaders = Map.of(
                 "Api-Version",
                 ApiVersion.NEWEST.toString(),

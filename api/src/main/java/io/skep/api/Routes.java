@@ -1,10 +1,13 @@
 package io.skep.api;
 
+import io.skep.engine.Engine;
+import org.jspecify.annotations.Nullable;
+
 /** All endpoints of the API. */
 final class Routes {
     private Routes() {}
 
-    static Router of(EngineInfo engine, SwarmNode node, EventBuffer events) {
+    static Router of(EngineInfo engine, SwarmNode node, EventBuffer events, @Nullable Engine containers) {
         Router router = new Router();
         Gate gate = new Gate(node);
         new SystemEndpoints(engine, node, events).addTo(router);

@@ -32,7 +32,7 @@ class ApiServerTest {
 
     @BeforeEach
     void listen() throws IOException {
-        server = new ApiServer(engine(folder), node);
+        server = new ApiServer(engine(folder), node, null);
         address = (InetSocketAddress)
                 server.listen(new ListenAddress.Tcp(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0), null));
     }
@@ -163,7 +163,7 @@ class ApiServerTest {
     @Test
     void unixSocketIsForOwnerAndGroupAndReplacesStaleOne() throws IOException {
         Path socket = folder.resolve("api.sock");
-        try (ApiServer first = new ApiServer(engine(folder), node)) {
+        try (ApiServer first = new ApiServer(engine(folder), node, null)) {
             first.listen(new ListenAddress.Unix(socket, "root"));
             assertThat(PosixFilePermissions.toString(Files.getPosixFilePermissions(socket)))
                     .isEqualTo("rw-rw----");

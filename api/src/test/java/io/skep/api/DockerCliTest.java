@@ -33,7 +33,7 @@ class DockerCliTest {
         cluster =
                 FakeCluster.start(RootCertificateAuthority.create(Instant.now()).certificatePem());
         node.manage(cluster, FakeCluster.MANAGER_ID, "10.0.0.1");
-        server = new ApiServer(ApiServerTest.engine(folder), node);
+        server = new ApiServer(ApiServerTest.engine(folder), node, null);
         socket = folder.resolve("api.sock");
         server.listen(new ListenAddress.Unix(socket, ""));
     }

@@ -32,7 +32,7 @@ class GateTest {
     private final FakeNode node = new FakeNode();
 
     private Reply answer(String method, String uri) {
-        Router router = Routes.of(ApiServerTest.engine(folder), node, new EventBuffer());
+        Router router = Routes.of(ApiServerTest.engine(folder), node, new EventBuffer(), null);
         return router.answer(method, uri, new DefaultHttpHeaders(), ByteString.EMPTY);
     }
 
@@ -174,7 +174,7 @@ class GateTest {
     @Test
     void stopEndsStreamsAndConnections() throws Exception {
         FakeCluster cluster = cluster();
-        ApiServer server = new ApiServer(ApiServerTest.engine(folder), node);
+        ApiServer server = new ApiServer(ApiServerTest.engine(folder), node, null);
         InetSocketAddress address = (InetSocketAddress)
                 server.listen(new ListenAddress.Tcp(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0), null));
         try (Socket events = new Socket(address.getAddress(), address.getPort());

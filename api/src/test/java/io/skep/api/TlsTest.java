@@ -163,7 +163,7 @@ class TlsTest {
     @BeforeEach
     void listen() throws Exception {
         context.set(context("server"));
-        server = new ApiServer(ApiServerTest.engine(certificates), node);
+        server = new ApiServer(ApiServerTest.engine(certificates), node, null);
         address = (InetSocketAddress) server.listen(
                 new ListenAddress.Tcp(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0), context::get));
     }

@@ -10,6 +10,10 @@ import io.skep.daemon.config.ConfigurationException;
 import io.skep.daemon.config.LoadedConfiguration;
 import io.skep.daemon.node.NodeRunner;
 import io.skep.daemon.node.NodeSettings;
+import io.skep.engine.Engine;
+import io.skep.engine.EngineException;
+import io.skep.engine.EngineSettings;
+import java.io.IOException;
 import java.time.Clock;
 import java.time.Duration;
 import java.time.Instant;
@@ -35,7 +39,7 @@ import org.slf4j.LoggerFactory;
 final class Daemon {
     private static final Logger LOG = LoggerFactory.getLogger(Daemon.class);
     private static final int FORCED = 1;
-    private static final String WITHOUT_EXECUTOR = "Skep runs no containers on this node yet: it is a manager only";
+    private static final String WITHOUT_EXECUTOR = "Skep runs no tasks on this node yet: it is a manager only";
     private static final Duration CERTIFICATE_CHECK = Duration.ofSeconds(2);
     private static final Duration EXPIRY_CHECK = Duration.ofHours(1);
 
@@ -102,9 +106,10 @@ final class Daemon {
             repeat(EXPIRY_CHECK, serverCertificates::logExpiry);
         }
 
+        Engine engine = engine();
         Listeners listeners = keep("listeners", new Listeners(configuration, serviceManager, serverCertificates));
         NodeRunner node = new NodeRunner(nodeSettings());
-        ApiServer server = keep("API server", new ApiServer(engineInfo(dataFolder.engineId()), node));
+        ApiServer server = keep("API server", new ApiServer(engineInfo(dataFolder.engineId()), node, engine));
         // Closed first, so that callers here are still answered while leadership goes to another manager.
         keep("node", node);
         node.start();
@@ -113,6 +118,28 @@ final class Daemon {
         }
         listeners.open(server);
         Signals.handle("HUP", () -> housekeeping.execute(this::reload));
+    }
+
+    /** Begins to start the engine; without one this node is a manager only. */
+    private @Nullable Engine engine() {
+        Configuration.Engine wanted = configuration.engine();
+        if (!wanted.wanted()) {
+            LOG.info("this node runs no containers: its engine is \"none\"");
+            return null;
+        }
+        EngineSettings settings = new EngineSettings(
+                configuration.dataRoot(),
+                configuration.execRoot(),
+                wanted.containerd(),
+                wanted.runtimes(),
+                wanted.defaultRuntime(),
+                wanted.cgroupParent());
+        try {
+            return keep("engine", new Engine(settings));
+        } catch (EngineException | IOException e) {
+            LOG.warn("this node runs no containers, as with engine \"none\": {}", e.getMessage());
+            return null;
+        }
     }
 
     private NodeSettings nodeSettings() {
@@ -155,12 +182,8 @@ final class Daemon {
 
     /** Says which settings are understood, and kept for later, but do nothing yet. */
     private void warnOfSettingsWithoutEffect() {
-        boolean some = !configuration.containerd().isEmpty()
-                || !configuration.cgroupParent().isEmpty()
-                || !configuration.defaultAddressPools().isEmpty();
-        if (some) {
-            LOG.warn(
-                    "containerd, cgroup-parent and default-address-pools have no effect: this node runs no containers");
+        if (!configuration.defaultAddressPools().isEmpty()) {
+            LOG.warn("default-address-pools has no effect: this node has no networks of its own");
         }
     }
 

@@ -70,6 +70,7 @@ final class Training {
         Arguments parsed = Arguments.parse(List.of(
                 "--config-file=" + configurationFile,
                 "--host=unix://" + socket,
+                "--engine=none",
                 "--data-root=" + folder.resolve("data"),
                 "--exec-root=" + folder.resolve("exec"),
                 "--pidfile=" + folder.resolve("pid")));

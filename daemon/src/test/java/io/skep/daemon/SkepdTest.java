@@ -415,6 +415,7 @@ class SkepdTest {
                 "--data-root=" + folder.resolve("data"),
                 "--exec-root=" + folder.resolve("exec"),
                 "--pidfile=" + folder.resolve("pid"),
+                "--engine=none",
                 "--config-file=" + empty));
         all.addAll(List.of(flags));
         return started(Program.skepd(all.toArray(new String[0])));
@@ -433,6 +434,7 @@ class SkepdTest {
                 "--data-root=" + folder.resolve("data"),
                 "--exec-root=" + folder.resolve("exec"),
                 "--pidfile=" + folder.resolve("pid"),
+                "--engine=none",
                 "--config-file=" + Files.writeString(folder.resolve("empty.json"), "{}")));
         all.addAll(List.of(flags));
         command.addAll(Program.skepd(all.toArray(new String[0])));

@@ -22,7 +22,7 @@ enum Engine {
             command.addAll(List.of("env", "DOCKER_SERVICE_PREFER_OFFLINE_IMAGE=1", "dockerd"));
             command.addAll(List.of("--cgroup-parent", cgroupParent));
         } else {
-            command.add(skepd());
+            command.addAll(List.of(skepd(), "--engine", "none"));
         }
         command.addAll(
                 List.of("--data-root", host.folder() + "/data", "-H", host.socket(), "--pidfile", "/run/docker.pid"));

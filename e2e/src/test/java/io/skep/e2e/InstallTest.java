@@ -36,7 +36,7 @@ class InstallTest {
         shell("cp etc/certs/daemon.json etc/daemon.json && ln -s " + folder + "/skep/bin/skepd skepd");
         shell("skep/bin/lib/train");
         String places = " --config-file=etc/daemon.json --data-root=" + folder + "/data --exec-root=" + folder
-                + "/run --pidfile=" + folder + "/pid";
+                + "/run --pidfile=" + folder + "/pid --engine=none";
         assertThat(shell("./skepd --validate" + places)).contains("tcp://0.0.0.0:" + port);
 
         Path log = folder.resolve("log");

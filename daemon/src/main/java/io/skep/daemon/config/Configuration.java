@@ -18,8 +18,6 @@ import java.util.stream.Stream;
  *     machines
  * @param labels in the order given
  * @param shutdownTimeout none waits without limit
- * @param containerd containerd's socket, or empty
- * @param cgroupParent parent of the containers' cgroups, or empty
  */
 public record Configuration(
         List<Host> hosts,
@@ -37,8 +35,7 @@ public record Configuration(
         Log log,
         Optional<Endpoint> metricsAddress,
         Optional<Duration> shutdownTimeout,
-        String containerd,
-        String cgroupParent) {
+        Engine engine) {
 
     public Configuration {
         hosts = List.copyOf(hosts);
@@ -64,8 +61,7 @@ public record Configuration(
                 next.log,
                 metricsAddress,
                 next.shutdownTimeout,
-                containerd,
-                cgroupParent);
+                engine);
     }
 
     /** Returns a sentence for each file that is needed and is not there. */
@@ -104,6 +100,26 @@ public record Configuration(
     public record Swarm(String defaultAdvertiseAddress, String advertiseAddress, List<Endpoint> managers) {
         public Swarm {
             managers = List.copyOf(managers);
+        }
+    }
+
+    /**
+     * What runs the containers of this node.
+     *
+     * @param wanted whether this node runs containers
+     * @param containerd socket of a containerd that is there, or empty for one of its own
+     * @param runtimes programs by name, runc among them
+     * @param defaultRuntime one of their names
+     * @param cgroupParent parent of the cgroups of containers that name none, or empty
+     */
+    public record Engine(
+            boolean wanted,
+            String containerd,
+            Map<String, String> runtimes,
+            String defaultRuntime,
+            String cgroupParent) {
+        public Engine {
+            runtimes = Map.copyOf(runtimes);
         }
     }
 

@@ -107,6 +107,14 @@ final class ConfigurationFile {
                     values.add(setting(element, pool(key, element)));
                 }
             }
+            case RUNTIMES -> {
+                if (!(member.value() instanceof Json.Members(Position _, List<Json.Member> runtimes))) {
+                    throw wrongType(key, member.value());
+                }
+                for (Json.Member runtime : runtimes) {
+                    values.add(setting(runtime.value(), runtime.name() + "=" + runtimePath(runtime)));
+                }
+            }
         }
         if (!values.isEmpty()) {
             settings.put(key, values);
@@ -163,6 +171,29 @@ final class ConfigurationFile {
             parts.add(member.name() + "=" + value);
         }
         return String.join(",", parts);
+    }
+
+    private String runtimePath(Json.Member runtime) {
+        if (!(runtime.value() instanceof Json.Members(Position _, List<Json.Member> members))) {
+            throw mistake(
+                    runtime.value().position(),
+                    "the runtime \"" + runtime.name() + "\" must be an object, not "
+                            + runtime.value().typeName());
+        }
+        String path = "";
+        for (Json.Member member : members) {
+            if (!(member.name().equals("path") && member.value() instanceof Json.Text(Position _, String text))) {
+                throw mistake(
+                        member.position(),
+                        "a runtime has a \"path\" (string), not \"" + member.name() + "\" as "
+                                + member.value().typeName());
+            }
+            path = text;
+        }
+        if (path.isEmpty()) {
+            throw mistake(runtime.value().position(), "the runtime \"" + runtime.name() + "\" has no \"path\"");
+        }
+        return path;
     }
 
     private Setting setting(Json at, String text) {

@@ -98,20 +98,41 @@ enum Key {
             Type.INTEGER,
             "SECONDS",
             "how long a stop may take before it is forced; -1 waits without limit"),
+    ENGINE(
+            "engine",
+            "",
+            "--engine",
+            Type.STRING,
+            "KIND",
+            "what runs containers on this node: containerd, or none for a node without containers"),
     CONTAINERD(
             "containerd",
             "",
             "--containerd",
             Type.STRING,
             "ADDRESS",
-            "containerd's socket; without effect while this node runs no containers"),
+            "socket of a containerd that is there; when it is not set, skepd starts one of its own"),
+    RUNTIMES(
+            "runtimes",
+            "",
+            "--add-runtime",
+            Type.RUNTIMES,
+            "NAME=FILE",
+            "programs that run containers, besides runc; a container can ask for one by its name"),
+    DEFAULT_RUNTIME(
+            "default-runtime",
+            "",
+            "--default-runtime",
+            Type.STRING,
+            "NAME",
+            "the program that runs containers which ask for none"),
     CGROUP_PARENT(
             "cgroup-parent",
             "",
             "--cgroup-parent",
             Type.STRING,
             "CGROUP",
-            "parent of the containers' cgroups; without effect while this node runs no containers");
+            "parent of the cgroups of containers that name none; /skep when it is not set");
 
     /** The type of a value in the file. */
     enum Type {
@@ -119,7 +140,8 @@ enum Key {
         BOOLEAN("a boolean"),
         INTEGER("a whole number"),
         STRINGS("an array of strings"),
-        POOLS("an array of {\"base\": CIDR, \"size\": BITS}");
+        POOLS("an array of {\"base\": CIDR, \"size\": BITS}"),
+        RUNTIMES("an object of NAME: {\"path\": FILE}");
 
         final String description;
 
@@ -154,7 +176,7 @@ enum Key {
 
     /** Whether values from several places add up instead of replacing each other. */
     boolean isList() {
-        return type == Type.STRINGS || type == Type.POOLS;
+        return type == Type.STRINGS || type == Type.POOLS || type == Type.RUNTIMES;
     }
 
     String[] flags() {

@@ -14,20 +14,16 @@ import org.jspecify.annotations.Nullable;
  */
 record RefusedKey(@Nullable String key, List<String> flags, String hint) {
     private static final String CONTAINERS =
-            "it configures containers, and this node runs none; set it on the Docker Engines that do";
+            "Skep's engine has no such default; set it for each container or service that needs it";
     private static final String BRIDGE =
-            "it configures the networks of one engine's own containers, and this node runs none; set it on the Docker"
-                    + " Engines that do";
-    private static final String IMAGES = "images are pulled by the Docker Engines that run the tasks; set it there";
+            "Skep's engine has no such setting; make a network that is as you want it with docker network create";
+    private static final String IMAGES = "Skep's engine has no such setting";
     private static final String CONTAINER_LOGS =
-            "containers write their logs on the Docker Engines that run them; set it there, or per service with docker"
-                    + " service create --log-driver";
+            "Skep's engine writes json-file unless a container or service asks for another with --log-driver";
     private static final String CLUSTER_STORE = "Docker itself removed it; the swarm keeps its own state";
     private static final String RAFT_TICKS = "Skep chooses the times of its consensus itself; remove it";
 
     static final List<RefusedKey> ALL = List.of(
-            both("add-runtime", "runtimes", CONTAINERS),
-            both("default-runtime", CONTAINERS),
             both("default-ulimit", "default-ulimits", CONTAINERS),
             both("default-shm-size", CONTAINERS),
             both("default-ipc-mode", CONTAINERS),

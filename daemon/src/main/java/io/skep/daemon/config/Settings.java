@@ -36,6 +36,7 @@ import org.jspecify.annotations.Nullable;
  * flag's holds.
  */
 final class Settings {
+    private static final String RUNC = "runc";
     private static final Source DEFAULT = new Source.Default();
     private static final Duration LONGEST_SHUTDOWN = Duration.ofDays(1);
     private static final int SWARM_PORT = 2377;
@@ -89,8 +90,7 @@ final class Settings {
                 log,
                 metricsAddress(),
                 shutdownTimeout(),
-                single(Key.CONTAINERD, "", DEFAULT).text(),
-                single(Key.CGROUP_PARENT, "", DEFAULT).text());
+                engine());
     }
 
     /** As with dockerd, to mention {@code tlsverify} at all, even as false, asks for TLS. */
@@ -213,6 +213,43 @@ final class Settings {
         };
         return new Configuration.Log(
                 debug && chosen.compareTo(LogLevel.DEBUG) > 0 ? LogLevel.DEBUG : chosen, chosenFormat);
+    }
+
+    private Configuration.Engine engine() {
+        Setting kind = single(Key.ENGINE, "containerd", DEFAULT);
+        boolean wanted = switch (kind.text()) {
+            case "containerd" -> true;
+            case "none" -> false;
+            default -> throw mistake(Key.ENGINE, kind, "containerd or none is wanted");
+        };
+        String containerd = single(Key.CONTAINERD, "", DEFAULT).text();
+        Map<String, String> runtimes = new TreeMap<>();
+        parsed(Key.RUNTIMES, text -> {
+            int equals = text.indexOf('=');
+            if (equals < 1 || equals == text.length() - 1) {
+                throw new IllegalArgumentException("NAME=FILE is wanted");
+            }
+            String name = text.substring(0, equals);
+            if (name.equals(RUNC)) {
+                throw new IllegalArgumentException("the name runc is that of the runtime every node has; take another");
+            }
+            if (runtimes.put(name, text.substring(equals + 1)) != null) {
+                throw new IllegalArgumentException("the runtime " + name + " is there more than once");
+            }
+            return text;
+        });
+        runtimes.put(RUNC, RUNC);
+        Setting normal = single(Key.DEFAULT_RUNTIME, RUNC, DEFAULT);
+        if (!runtimes.containsKey(normal.text())) {
+            throw mistake(
+                    Key.DEFAULT_RUNTIME, normal, "it is none of the runtimes " + String.join(", ", runtimes.keySet()));
+        }
+        return new Configuration.Engine(
+                wanted,
+                containerd,
+                runtimes,
+                normal.text(),
+                single(Key.CGROUP_PARENT, "", DEFAULT).text());
     }
 
     private Optional<Endpoint> metricsAddress() {

@@ -55,6 +55,7 @@ class ConfigurationDocumentTest {
             case BOOLEAN -> "boolean";
             case INTEGER -> "whole number";
             case STRINGS -> "array of strings";
+            case RUNTIMES -> "object of `NAME: {\"path\": FILE}`";
             case POOLS -> "array of `{\"base\": CIDR, \"size\": BITS}`";
         };
     }

@@ -54,7 +54,10 @@ class ConfigurationTest {
               "raw-logs": true,
               "metrics-addr": "127.0.0.1:9323",
               "shutdown-timeout": 30,
+              "engine": "none",
               "containerd": "/run/containerd/containerd.sock",
+              "runtimes": {"crun": {"path": "/usr/bin/crun"}},
+              "default-runtime": "crun",
               "cgroup-parent": "/skep"
             }
             """;
@@ -92,8 +95,12 @@ class ConfigurationTest {
             new Configuration.Log(LogLevel.DEBUG, LogFormat.JSON),
             Optional.of(new Endpoint("127.0.0.1", 9323)),
             Optional.of(Duration.ofSeconds(30)),
-            "/run/containerd/containerd.sock",
-            "/skep");
+            new Configuration.Engine(
+                    false,
+                    "/run/containerd/containerd.sock",
+                    Map.of("runc", "runc", "crun", "/usr/bin/crun"),
+                    "crun",
+                    "/skep"));
 
     private static final Surroundings LINUX = new Surroundings(Map.of(), false, Path.of("/root"), false);
 
@@ -123,8 +130,7 @@ class ConfigurationTest {
                         new Configuration.Log(LogLevel.INFO, LogFormat.TEXT),
                         Optional.empty(),
                         Optional.of(Duration.ofSeconds(15)),
-                        "",
-                        ""));
+                        new Configuration.Engine(true, "", Map.of("runc", "runc"), "runc", "")));
     }
 
     @Test
@@ -184,11 +190,28 @@ class ConfigurationTest {
                 "--raw-logs",
                 "--metrics-addr=127.0.0.1:9323",
                 "--shutdown-timeout=30",
+                "--engine=none",
                 "--containerd=/run/containerd/containerd.sock",
+                "--add-runtime=crun=/usr/bin/crun",
+                "--default-runtime=crun",
                 "--cgroup-parent=/skep");
         assertThat(loaded.configuration()).isEqualTo(EVERYTHING_RESOLVED);
         assertThat(loaded.values())
                 .allSatisfy(value -> assertThat(value.sources()).singleElement().isInstanceOf(Source.Flag.class));
+    }
+
+    @Test
+    void runtimesAreKnownByName() {
+        assertThat(load("{\"runtimes\": {\"a\": {\"path\": \"/a\"}}}", "--add-runtime=b=/b")
+                        .configuration()
+                        .engine()
+                        .runtimes())
+                .isEqualTo(Map.of("runc", "runc", "a", "/a", "b", "/b"));
+        assertThatThrownBy(() -> load("{\"default-runtime\": \"kata\"}"))
+                .hasMessageContaining("\"kata\": it is none of the runtimes runc");
+        assertThatThrownBy(() -> load("{\"runtimes\": {\"a\": {\"path\": \"/a\", \"runtimeArgs\": []}}}"))
+                .hasMessageContaining("not \"runtimeArgs\" as");
+        assertThatThrownBy(() -> load("{\"engine\": \"podman\"}")).hasMessageContaining("containerd or none is wanted");
     }
 
     @Test
@@ -401,8 +424,8 @@ class ConfigurationTest {
                 "--hosts=fd://     | unknown flag --hosts; did you mean --host?",
                 "start             | skepd takes only flags, so \"start\" is one word too many",
                 "--data-root       | Missing required parameter for option '--data-root' (FOLDER)",
-                "--iptables=false  | Skep does not support the flag --iptables=false: it configures the networks of one engine's own containers, and this node runs none; set it on the Docker Engines that do",
-                "-s                | Skep does not support the flag -s: it configures containers, and this node runs none; set it on the Docker Engines that do",
+                "--iptables=false  | Skep does not support the flag --iptables=false: Skep's engine has no such setting; make a network that is as you want it with docker network create",
+                "-s                | Skep does not support the flag -s: Skep's engine has no such default; set it for each container or service that needs it",
             })
     void mistakesInTheCommandLineAreUsageMistakes(String argument, String message) {
         assertThatThrownBy(() -> Arguments.parse(List.of(argument)))

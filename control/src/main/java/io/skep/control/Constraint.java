@@ -12,7 +12,7 @@ import org.jspecify.annotations.Nullable;
 /**
  * A placement constraint: what a node must be, or must not be, to run a task (swarm-wire 6.9).
  *
- * @param key what is compared, such as {@code node.labels.zone}
+ * @param key what is compared, such as {@code node.labels.zone}; in lower case but for the name of a label
  * @param equal true for {@code ==}, false for {@code !=}
  * @param value what it is compared with, in any case
  */
@@ -20,23 +20,43 @@ record Constraint(String key, boolean equal, String value) {
     static final String NODE_LABELS = "node.labels.";
     static final String ENGINE_LABELS = "engine.labels.";
 
+    private static final String ADDRESS = "node.ip";
     private static final Pattern DOTTED = Pattern.compile("\\d{1,3}(\\.\\d{1,3}){3}");
 
+    Constraint {
+        // Once, so that it need not be done for each node.
+        if (hasPrefix(key, NODE_LABELS)) {
+            key = NODE_LABELS + key.substring(NODE_LABELS.length());
+        } else if (hasPrefix(key, ENGINE_LABELS)) {
+            key = ENGINE_LABELS + key.substring(ENGINE_LABELS.length());
+        } else {
+            key = key.toLowerCase(Locale.ROOT);
+        }
+    }
+
     boolean matches(Node node) {
-        String name = key.toLowerCase(Locale.ROOT);
-        return switch (name) {
-            case "node.id" -> compare(node.getId());
-            case "node.hostname" -> compare(node.getDescription().getHostname());
-            case "node.ip" -> matchesAddress(node.getStatus().getAddr());
-            case "node.role" -> compare(node.getRole() == NodeRole.MANAGER ? "MANAGER" : "WORKER");
-            case "node.platform.os" ->
-                compare(node.getDescription().getPlatform().getOs());
-            case "node.platform.arch" ->
-                compare(node.getDescription().getPlatform().getArchitecture());
-            default -> {
-                String label = label(key, node);
-                yield label != null && compare(label);
-            }
+        if (key.equals(ADDRESS)) {
+            return matchesAddress(node.getStatus().getAddr());
+        }
+        String actual = actual(node);
+        return actual != null && value.equalsIgnoreCase(actual) == equal;
+    }
+
+    /** Returns whether only nodes whose {@link #actual} value equals that of the constraint match it. */
+    boolean namesOneValue() {
+        return equal && !key.equals(ADDRESS);
+    }
+
+    /** Returns what a node has as the value that is compared, or null if the key names no such value. */
+    @Nullable
+    String actual(Node node) {
+        return switch (key) {
+            case "node.id" -> node.getId();
+            case "node.hostname" -> node.getDescription().getHostname();
+            case "node.role" -> node.getRole() == NodeRole.MANAGER ? "MANAGER" : "WORKER";
+            case "node.platform.os" -> node.getDescription().getPlatform().getOs();
+            case "node.platform.arch" -> node.getDescription().getPlatform().getArchitecture();
+            default -> label(key, node);
         };
     }
 
@@ -57,10 +77,6 @@ record Constraint(String key, boolean equal, String value) {
 
     private static String labelOf(Map<String, String> labels, String name) {
         return labels.getOrDefault(name, "");
-    }
-
-    private boolean compare(String actual) {
-        return value.equalsIgnoreCase(actual) == equal;
     }
 
     private boolean matchesAddress(String nodeAddress) {

@@ -30,6 +30,7 @@ final class NodePool {
 
     final NodeRequirement requirement;
     private final NodeLoads loads;
+    private final NodeIndex index;
     private Branch root;
     private long upTo = -1;
 
@@ -42,9 +43,10 @@ final class NodePool {
     private int freeSeatsCount;
     private int seatsEnd = 1;
 
-    NodePool(NodeRequirement requirement, NodeLoads loads) {
+    NodePool(NodeRequirement requirement, NodeLoads loads, NodeIndex index) {
         this.requirement = requirement;
         this.loads = loads;
+        this.index = index;
         this.root = newBranch(null, "");
     }
 
@@ -114,9 +116,9 @@ final class NodePool {
         Arrays.fill(branchOfSeat, null);
         freeSeatsCount = 0;
         seatsEnd = 1;
-        loads.forEach(load -> {
+        index.forEachThatMayMatch(requirement.constraints(), load -> {
             Node node = load.node();
-            if (node != null && requirement.isMetBy(load)) {
+            if (node != null && !holds(load) && requirement.isMetBy(load)) {
                 enter(load, node);
             }
         });

@@ -42,7 +42,8 @@ import org.jspecify.annotations.Nullable;
  *   <li>What groups ask of a node regardless of its tasks is the same for many of them ({@link NodeRequirement}). The
  *       nodes that meet it are a {@link NodePool}, made when first asked for and brought up to date, when it is used
  *       again, from the nodes that changed since. In it, {@link NodeTournament}s order nodes by their tasks, so that
- *       the best is found, and its new task counted, in the logarithm of their number.
+ *       the best is found, and its new task counted, in the logarithm of their number. Constraints that name a value
+ *       lead to a pool's nodes by the {@link NodeIndex}.
  *   <li>{@link GroupPlacement} handles what differs from service to service: nodes with tasks of this one and nodes on
  *       which it failed, usually few, are taken out of the tournaments for the time.
  *   <li>Why no node takes a task is asked only when none does. {@link Rejections} then keep each node's reason, so that
@@ -120,6 +121,7 @@ final class Scheduler implements Loop {
     private record Failure(Task task, Instant at) {}
 
     private final NodeLoads loads = new NodeLoads();
+    private final NodeIndex index = new NodeIndex(loads);
     /** For each service the number of its wanted tasks on each node. */
     private final Map<String, SlotCounts> ofService = new HashMap<>();
 
@@ -430,7 +432,7 @@ final class Scheduler implements Loop {
         Task sample = waitingTasks.tasks.values().iterator().next();
         NodePool pool = pools.getOrMake(
                 filters.requirement(),
-                requirement -> new NodePool(requirement, loads),
+                requirement -> new NodePool(requirement, loads, index),
                 (long) POOLED_PER_NODE_MAX * loads.size());
         pool.catchUp();
         GroupPlacement placement = new GroupPlacement(pool, loads, filters, counts, failures, sample, now);

@@ -257,6 +257,10 @@ class SchedulerPropertiesTest {
                         .addConstraints(
                                 "node.labels.zone" + (random.nextBoolean() ? "==" : "!=") + "Z" + random.nextInt(3));
             }
+            if (random.nextInt(6) == 0) {
+                spec.getPlacementBuilder()
+                        .addConstraints("Node.Platform.Arch==" + (random.nextBoolean() ? "X86_64" : "aarch64"));
+            }
             if (random.nextInt(5) == 0) {
                 spec.getPlacementBuilder()
                         .addPlatforms(Platform.newBuilder().setOs("linux").setArchitecture("amd64"));

@@ -134,7 +134,7 @@ final class JsonIn {
         return anyCase;
     }
 
-    private static ApiException mismatch(String path, Object value, String wanted) {
+    static ApiException mismatch(String path, Object value, String wanted) {
         String kind = switch (value) {
             case Map<?, ?> map -> "object";
             case List<?> list -> "array";
@@ -148,6 +148,11 @@ final class JsonIn {
 
     private String pathOf(String name) {
         return path.isEmpty() ? name : path + "." + name;
+    }
+
+    /** Returns the fields by their names in any case. */
+    Map<String, @Nullable Object> fields() {
+        return fields;
     }
 
     boolean has(String name) {

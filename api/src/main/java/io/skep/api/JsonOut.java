@@ -234,6 +234,11 @@ final class JsonOut {
         }
     }
 
+    /** Writes the fields of an object that is a tree. */
+    void fields(Map<String, @Nullable Object> object) {
+        object.forEach(this::tree);
+    }
+
     /** Writes a value of the tree that {@link JsonIn} reads. */
     void tree(String name, @Nullable Object value) {
         writer.name(name);

@@ -75,7 +75,8 @@ public final class Container {
         final Output output;
         final CompletableFuture<Exit> exit = new CompletableFuture<>();
         final List<AutoCloseable> pipes = new ArrayList<>();
-        Pipes.@Nullable Writing input;
+        /** Null inside for a container without input. */
+        final CompletableFuture<Pipes.@Nullable Writing> input = new CompletableFuture<>();
 
         Run(Output output) {
             this.output = output;
@@ -91,6 +92,7 @@ public final class Container {
     private volatile @Nullable Run run;
     private Duration restartPause = RESTART_PAUSE_MIN;
     private @Nullable Future<?> restart;
+    private final List<Attachment> waiting = new ArrayList<>();
     private CompletableFuture<Integer> notRunning = new CompletableFuture<>();
     private CompletableFuture<Integer> nextExit = new CompletableFuture<>();
     private final CompletableFuture<Integer> removed = new CompletableFuture<>();
@@ -217,6 +219,15 @@ public final class Container {
         } finally {
             lock.unlock();
         }
+        List<Attachment> left;
+        lock.lock();
+        try {
+            left = List.copyOf(waiting);
+            waiting.clear();
+        } finally {
+            lock.unlock();
+        }
+        left.forEach(attachment -> attachment.listener.end());
         whenGone.accept(this);
         tell("destroy", Map.of());
         removed.complete(record.getState().getExitCode());
@@ -224,8 +235,12 @@ public final class Container {
 
     // ---- start
 
-    /** Starts the container for its user. */
+    /**
+     * Starts the container for its user. One that was to be removed after its end is also removed when it cannot be
+     * started.
+     */
     public void start() {
+        EngineException failure = null;
         lock.lock();
         try {
             switch (status()) {
@@ -237,11 +252,31 @@ public final class Container {
                     cancelRestart();
                     restartPause = RESTART_PAUSE_MIN;
                     change(state -> state.setStoppedByUser(false).setRestartCount(0));
-                    launch();
+                    try {
+                        launch();
+                    } catch (EngineException e) {
+                        failure = e;
+                    }
                 }
             }
         } finally {
             lock.unlock();
+        }
+        if (failure != null) {
+            if (record.getHostConfig().getAutoRemove()) {
+                parts.executor().execute(this::removeByItself);
+            }
+            throw failure;
+        }
+    }
+
+    private void removeByItself() {
+        try {
+            remove(false, true);
+        } catch (InterruptedException e) {
+            LOG.debug("container {} is left to the next engine", record.getName());
+        } catch (EngineException e) {
+            LOG.warn("Container {} could not be removed after its end: {}", record.getName(), e.text());
         }
     }
 
@@ -266,6 +301,10 @@ public final class Container {
             updateSpecification(surroundings);
             Streams streams = openStreams();
             made = openRun(streams);
+            for (Attachment attachment : waiting) {
+                attachment.join(made);
+            }
+            waiting.clear();
             log.begun();
             int pid = tasks.create(id(), rootfs, streams);
             openInput(made, streams, INPUT_TIMEOUT);
@@ -395,10 +434,11 @@ public final class Container {
     /** Opens the input once the shim reads it: before that nobody is at the other end. */
     private void openInput(Run made, Streams streams, Duration patience) throws IOException {
         if (streams.stdin().isEmpty()) {
+            made.input.complete(null);
             return;
         }
         try {
-            made.input = parts.pipes().write(Path.of(streams.stdin()), patience);
+            made.input.complete(parts.pipes().write(Path.of(streams.stdin()), patience));
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
             throw new IOException("the engine is stopping", e);
@@ -410,7 +450,8 @@ public final class Container {
             for (AutoCloseable pipe : made.pipes) {
                 pipe.close();
             }
-            Pipes.Writing input = made.input;
+            made.input.complete(null);
+            Pipes.Writing input = made.input.getNow(null);
             if (input != null) {
                 input.close();
             }
@@ -475,20 +516,20 @@ public final class Container {
         }
         tell("die", Map.of("exitCode", Integer.toString(exit.code())));
         ending.exit.complete(exit);
-        CompletableFuture<Integer> waiting;
+        CompletableFuture<Integer> awaited;
         lock.lock();
         try {
-            waiting = nextExit;
+            awaited = nextExit;
             nextExit = new CompletableFuture<>();
         } finally {
             lock.unlock();
         }
-        waiting.complete(exit.code());
+        awaited.complete(exit.code());
         if (!again) {
             notRunning.complete(exit.code());
         }
         if (remove) {
-            remove(false, true);
+            removeByItself();
         }
     }
 
@@ -761,41 +802,105 @@ public final class Container {
 
     // ---- attached clients
 
-    /**
-     * Passes on what the container writes, from now until the end of its run.
-     *
-     * @return ends it when closed
-     */
-    public AutoCloseable listen(Output.Listener listener) {
-        Run current = run;
-        if (current == null) {
-            throw notRunningFailure();
+    /** A client at the streams of one run: the one that is under way or, when there is none, the next one. */
+    public final class Attachment implements AutoCloseable {
+        private final Output.Listener listener;
+        private final CompletableFuture<@Nullable Run> joined = new CompletableFuture<>();
+        private @Nullable AutoCloseable listening;
+        private boolean closed;
+
+        private Attachment(Output.Listener listener) {
+            this.listener = listener;
         }
-        return current.output.listen(listener);
+
+        private synchronized void join(Run next) {
+            if (!closed) {
+                listening = next.output.listen(listener);
+                joined.complete(next);
+            }
+        }
+
+        /**
+         * Feeds the container; waits until it runs.
+         *
+         * @return false when it does not read any more
+         */
+        public boolean feed(byte[] bytes, int offset, int length) throws IOException, InterruptedException {
+            Pipes.Writing input = input();
+            return input != null && input.write(bytes, offset, length);
+        }
+
+        private Pipes.@Nullable Writing input() throws InterruptedException {
+            try {
+                Run fed = joined.get();
+                return fed == null ? null : fed.input.get();
+            } catch (ExecutionException e) {
+                throw new IllegalStateException(e);
+            }
+        }
+
+        /** The client has nothing more to say: with StdinOnce the container sees the end of its input. */
+        public void endOfInput() throws InterruptedException {
+            Pipes.Writing input = record.getConfig().getStdinOnce() ? input() : null;
+            if (input != null) {
+                input.close();
+                tasks.closeInput(id(), "");
+            }
+        }
+
+        /** The client left by its detach keys. */
+        public void detached() {
+            tell("detach", Map.of());
+        }
+
+        /** Ends what the client hears; one that waits to feed the container waits no more. */
+        @Override
+        public void close() throws Exception {
+            AutoCloseable open;
+            synchronized (this) {
+                closed = true;
+                open = listening;
+            }
+            lock.lock();
+            try {
+                waiting.remove(this);
+            } finally {
+                lock.unlock();
+            }
+            joined.complete(null);
+            if (open != null) {
+                open.close();
+            }
+        }
     }
 
-    /**
-     * Feeds the container.
-     *
-     * @return false when it does not read any more
-     */
-    public boolean feed(byte[] bytes, int offset, int length) throws IOException, InterruptedException {
-        Run current = run;
-        Pipes.Writing input = current == null ? null : current.input;
-        return input != null && input.write(bytes, offset, length);
-    }
-
-    /** The client that feeds the container has nothing more to say: with StdinOnce the container sees the end. */
-    public void endOfInput() {
-        Run current = run;
-        if (current == null || !record.getConfig().getStdinOnce()) {
-            return;
+    /** Lets a client hear and feed the run that is under way or the next one, until it ends. */
+    public Attachment attach(Output.Listener listener) {
+        Attachment attachment = new Attachment(listener);
+        lock.lock();
+        try {
+            switch (status()) {
+                case PAUSED ->
+                    throw EngineException.conflict(
+                            "container " + id() + " is paused, unpause the container before attach");
+                case RESTARTING ->
+                    throw EngineException.conflict(
+                            "container " + id() + " is restarting, wait until the container is running");
+                case REMOVING, DEAD ->
+                    throw EngineException.conflict("container is marked for removal and cannot be attached to");
+                default -> {}
+            }
+            Run current = run;
+            if (current == null) {
+                waiting.add(attachment);
+            } else {
+                attachment.join(current);
+            }
+        } finally {
+            lock.unlock();
         }
-        Pipes.Writing input = current.input;
-        if (input != null) {
-            input.close();
-            tasks.closeInput(id(), "");
-        }
+        tell("attach", Map.of());
+        return attachment;
     }
 
     // ---- further processes
@@ -865,12 +970,11 @@ public final class Container {
         Streams streams = Streams.of(pipeFolder(), config.getOpenStdin(), config.getTty());
         Run made = openRun(streams);
         log.begun();
-        if (!streams.stdin().isEmpty()) {
-            try {
-                openInput(made, streams, Duration.ZERO);
-            } catch (LinuxCalls.Errno e) {
-                LOG.debug("container {} reads no input any more", record.getName());
-            }
+        try {
+            openInput(made, streams, Duration.ZERO);
+        } catch (LinuxCalls.Errno e) {
+            made.input.complete(null);
+            LOG.debug("container {} reads no input any more", record.getName());
         }
         if (!isRunning()) {
             change(state -> state.setStatus(ContainerStatus.RUNNING));

@@ -311,10 +311,10 @@ final class ContainersTest {
                 .build();
         Container container = life.containers.create("fed", asked, "");
         CompletableFuture<Integer> exit = container.when("next-exit");
-        container.start();
         ByteArrayOutputStream heard = new ByteArrayOutputStream();
         CompletableFuture<Void> ended = new CompletableFuture<>();
-        container.listen(new Output.Listener() {
+        // Clients attach before they start a container, so that they miss nothing.
+        Container.Attachment attachment = container.attach(new Output.Listener() {
             @Override
             public void bytes(OutputStreamKind stream, byte[] bytes, int length) {
                 heard.write(bytes, 0, length);
@@ -325,12 +325,39 @@ final class ContainersTest {
                 ended.complete(null);
             }
         });
+        container.start();
         byte[] sent = "x".repeat(300_000).getBytes(StandardCharsets.UTF_8);
-        assertThat(container.feed(sent, 0, sent.length)).isTrue();
-        container.endOfInput();
+        assertThat(attachment.feed(sent, 0, sent.length)).isTrue();
+        attachment.endOfInput();
         assertThat(await(exit)).isZero();
         ended.get(60, TimeUnit.SECONDS);
         assertThat(heard.toByteArray()).isEqualTo(sent);
+    }
+
+    @Test
+    void aClientOfAContainerThatNeverRunsIsLetGo() throws Exception {
+        CreateContainer asked = command("/no/such").toBuilder()
+                .setHostConfig(HostConfig.newBuilder().setAutoRemove(true))
+                .build();
+        Container container = life.containers.create("never", asked, "");
+        CompletableFuture<Void> ended = new CompletableFuture<>();
+        Container.Attachment attachment = container.attach(new Output.Listener() {
+            @Override
+            public void bytes(OutputStreamKind stream, byte[] bytes, int length) {
+                ended.completeExceptionally(new AssertionError("nothing runs"));
+            }
+
+            @Override
+            public void end() {
+                ended.complete(null);
+            }
+        });
+        CompletableFuture<Integer> removed = container.when("removed");
+        assertThatThrownBy(container::start).hasMessageContaining("/no/such");
+        assertThat(await(removed)).isEqualTo(127);
+        ended.get(60, TimeUnit.SECONDS);
+        assertThat(attachment.feed(new byte[1], 0, 1)).isFalse();
+        assertThatThrownBy(() -> life.containers.require("never")).hasMessage("No such container: never");
     }
 
     @Test

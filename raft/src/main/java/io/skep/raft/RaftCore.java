@@ -976,9 +976,12 @@ final class RaftCore {
     }
 
     private void replicate(Peer peer) {
+        // A member that was taken out hears of it once that is committed. If it had the entry before, and this manager
+        // lost it with the power, nobody could lead: it has no vote of its own, and its log is ahead of the others.
+        long last = peer.retiredMillis == 0 ? log.lastIndex() : commit;
         while (peer.mode != Peer.Mode.SNAPSHOT
                 && !peer.unable
-                && peer.next <= log.lastIndex()
+                && peer.next <= last
                 && (peer.mode == Peer.Mode.PROBE ? !peer.probing : peer.windowOpen())) {
             long previous = peer.next - 1;
             long previousTerm = log.term(previous);
@@ -986,7 +989,7 @@ final class RaftCore {
                 beginSnapshot(peer);
                 return;
             }
-            List<RaftEntry> entries = log.slice(peer.next, log.lastIndex(), APPEND_BYTES);
+            List<RaftEntry> entries = log.slice(peer.next, last, APPEND_BYTES);
             RaftAppend.Builder append = RaftAppend.newBuilder()
                     .setRound(round)
                     .setCommit(commit)
@@ -1811,7 +1814,8 @@ final class RaftCore {
 
     private void lead() {
         if (now >= heartbeatMillis) {
-            peers.values().removeIf(peer -> peer.retiredMillis != 0 && now >= peer.retiredMillis);
+            boolean settled = log.membershipIndex() <= commit;
+            peers.values().removeIf(peer -> settled && peer.retiredMillis != 0 && now >= peer.retiredMillis);
             tickSnapshots();
             broadcastHeartbeat();
         }

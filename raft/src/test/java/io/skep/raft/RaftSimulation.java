@@ -95,6 +95,39 @@ final class RaftSimulation {
         at(1000, this::work);
         at(3000, this::trouble);
         at(FAULTS_MILLIS, this::heal);
+        letHappen();
+        checkEnd();
+    }
+
+    /**
+     * One of two managers is taken out, and the leader loses its power before it has written that. It must come to lead
+     * again, with or without the other.
+     */
+    void loseRemoval() throws IOException {
+        faults = false;
+        for (String id : List.of("a", "b")) {
+            machines.put(id, new Machine(id));
+        }
+        machine("a").boot(RaftFiles::bootstrap);
+        machine("b").boot(RaftFiles::join);
+        at(500, () -> add("b"));
+        at(3000, () -> {
+            for (Machine machine : machines.values()) {
+                if (machine.ready()) {
+                    machine.slowMillis = 500;
+                    remove(machine.id.equals("a") ? "b" : "a");
+                    after(200, () -> {
+                        machine.slowMillis = 0;
+                        machine.crash(true);
+                    });
+                }
+            }
+        });
+        letHappen();
+        checkEnd();
+    }
+
+    private void letHappen() {
         while (now < END_MILLIS) {
             Event event = events.poll();
             if (event == null) {
@@ -107,7 +140,6 @@ final class RaftSimulation {
             now = Math.max(now, event.at());
             event.what().run();
         }
-        checkEnd();
     }
 
     private void at(long time, Runnable what) {

@@ -13,4 +13,11 @@ final class RaftSimulationTest {
             assertThat(new RaftSimulation(seed, false).run()).startsWith("seed " + seed + ":");
         }
     }
+
+    @Test
+    void aRemovalThatTheLeaderLostLeavesTheClusterALeader() throws Exception {
+        for (int seed = 0; seed < 10; seed++) {
+            new RaftSimulation(seed, false).loseRemoval();
+        }
+    }
 }

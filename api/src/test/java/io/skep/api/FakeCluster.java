@@ -78,7 +78,7 @@ final class FakeCluster implements ClusterAccess, AutoCloseable {
     volatile LogSubscriptionOptions lastLogOptions = LogSubscriptionOptions.getDefaultInstance();
 
     private FakeCluster() {
-        loop = new ControlLoop(ClusterState.empty(), Instant.now(), new RandomIds());
+        loop = new ControlLoop(ClusterState.empty(), Instant.now(), new RandomIds(), List::of);
     }
 
     /** Returns a cluster of one manager and one worker, both ready, both with an engine. */

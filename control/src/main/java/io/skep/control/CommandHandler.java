@@ -1,10 +1,13 @@
 package io.skep.control;
 
 import io.skep.control.CommandException.Code;
+import io.skep.store.Consensus.Member;
 import io.skep.store.Transaction;
 import io.skep.wire.Command;
 import io.skep.wire.CommandResult;
 import java.time.Instant;
+import java.util.List;
+import java.util.function.Supplier;
 
 /** The part of the leader that carries out commands: it checks them, and writes what they ask for. */
 final class CommandHandler {
@@ -17,10 +20,10 @@ final class CommandHandler {
     private final CertificateCommands certificates;
     private final TaskReports reports = new TaskReports();
 
-    CommandHandler(IdSource ids, NodeLiveness liveness) {
+    CommandHandler(IdSource ids, NodeLiveness liveness, Supplier<List<Member>> members) {
         this.liveness = liveness;
         services = new ServiceCommands(ids);
-        nodes = new NodeCommands(liveness);
+        nodes = new NodeCommands(liveness, members);
         networks = new NetworkCommands(ids);
         cluster = new ClusterCommands(ids, networks);
         data = new DataCommands(ids);

@@ -1,6 +1,7 @@
 package io.skep.control;
 
 import io.skep.store.ClusterState;
+import io.skep.store.Consensus.Member;
 import io.skep.store.Event;
 import io.skep.store.Transaction;
 import io.skep.wire.Command;
@@ -9,6 +10,7 @@ import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -72,9 +74,14 @@ public final class ControlLoop {
         CommandResult handle(Transaction transaction, Instant now, Command command);
     }
 
-    public ControlLoop(ClusterState state, Instant now, IdSource ids) {
+    /**
+     * Makes the loop of a leader.
+     *
+     * @param members who agrees on the log at present, which is not part of the state
+     */
+    public ControlLoop(ClusterState state, Instant now, IdSource ids, Supplier<List<Member>> members) {
         NodeLiveness liveness = new NodeLiveness(state, now);
-        this.handler = new CommandHandler(ids, liveness)::handle;
+        this.handler = new CommandHandler(ids, liveness, members)::handle;
         List<Loop> all = new ArrayList<>();
         all.add(liveness);
         all.addAll(taskLoops(state, now, ids));

@@ -65,7 +65,7 @@ final class JobOrchestrator extends Orchestrator {
 
     @Override
     protected void observeTask(Service service, Task task) {
-        if (TaskStates.isTerminal(task)) {
+        if (TaskStates.isTerminal(task) || !TaskStates.isWanted(task)) {
             reconcileLater(service.getId());
         }
     }
@@ -149,14 +149,21 @@ final class JobOrchestrator extends Orchestrator {
                     && node.getSpec().getAvailability() == Availability.ACTIVE
                     && Constraints.match(constraints, node);
             List<Task> current = current(transaction.state(), service, key);
-            // A task that was stopped with its node gets another try; one that ended by itself has had its chance.
-            boolean open = current.isEmpty()
-                    || (!TaskStates.isWanted(current.getLast()) && !TaskStates.endedByItself(current.getLast()));
+            boolean open = current.isEmpty() || mayTryAgain(transaction.state(), service, current.getLast());
             if (fits && open && !fill(transaction, now, service, key, TaskState.COMPLETE)) {
                 return false;
             }
         }
         return true;
+    }
+
+    /**
+     * Returns whether a task that was to stop, as its node was lost or drained, is to be done again: when it was
+     * stopped, or failed meanwhile as it may.
+     */
+    private boolean mayTryAgain(ClusterState state, Service service, Task task) {
+        return !TaskStates.isWanted(task)
+                && (!TaskStates.endedByItself(task) || restarts.mayRestart(state, service, task));
     }
 
     private List<Task> current(ClusterState state, Service service, SlotKey key) {

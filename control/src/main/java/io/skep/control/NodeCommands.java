@@ -3,6 +3,7 @@ package io.skep.control;
 import com.google.protobuf.Timestamp;
 import io.skep.control.CommandException.Code;
 import io.skep.store.ClusterState;
+import io.skep.store.Consensus.Member;
 import io.skep.store.Kind;
 import io.skep.store.Transaction;
 import io.skep.wire.BlacklistedCertificate;
@@ -19,6 +20,8 @@ import io.skep.wire.Task;
 import io.skep.wire.UpdateNodeRequest;
 import java.time.Duration;
 import java.time.Instant;
+import java.util.List;
+import java.util.function.Supplier;
 
 /** The commands about nodes: they register, change role, and are removed (swarm-wire 2.5, 3.1, 8.5). */
 final class NodeCommands {
@@ -31,9 +34,11 @@ final class NodeCommands {
     private static final Duration BLACKLIST_KEPT_AFTER_EXPIRY = Duration.ofDays(7);
 
     private final NodeLiveness liveness;
+    private final Supplier<List<Member>> members;
 
-    NodeCommands(NodeLiveness liveness) {
+    NodeCommands(NodeLiveness liveness, Supplier<List<Member>> members) {
         this.liveness = liveness;
+        this.members = members;
     }
 
     CommandResult register(Transaction transaction, Instant now, RegisterNode command) {
@@ -82,8 +87,8 @@ final class NodeCommands {
                     "node " + node.getId() + " cannot be promoted: it runs " + engineName(node)
                             + ", and only Skep nodes can be managers of this swarm");
         }
-        if (demoted && managers(state) == 1) {
-            throw new CommandException(Code.FAILED_PRECONDITION, "attempting to demote the last manager of the swarm");
+        if (demoted) {
+            requireQuorumWithout(state, node);
         }
         Lookups.requireVersion(Kind.NODE, node, true, request.getNodeVersion());
         Node.Builder updated = node.toBuilder()
@@ -103,6 +108,35 @@ final class NodeCommands {
     private static String engineName(Node node) {
         String version = node.getDescription().getEngine().getEngineVersion();
         return version.isEmpty() ? "an engine that has not reported yet" : "Docker Engine " + version;
+    }
+
+    /**
+     * Refuses to demote a manager without whom those that are there would be no majority. One that was promoted and
+     * takes no part yet is no help, and it may never do; one that is about to go is none either.
+     */
+    private void requireQuorumWithout(ClusterState state, Node node) {
+        if (managers(state) == 1) {
+            throw new CommandException(Code.FAILED_PRECONDITION, "attempting to demote the last manager of the swarm");
+        }
+        List<Member> voters = members.get().stream().filter(Member::voter).toList();
+        if (voters.stream().noneMatch(each -> each.nodeId().equals(node.getId()))) {
+            return;
+        }
+        List<Member> rest = voters.stream()
+                .filter(each -> !each.nodeId().equals(node.getId()) && isToStay(state, each))
+                .toList();
+        long there =
+                rest.stream().filter(each -> each.reachable() || each.leader()).count();
+        if (there <= rest.size() / 2) {
+            throw new CommandException(
+                    Code.FAILED_PRECONDITION,
+                    "can't remove member from the raft: this would result in a loss of quorum");
+        }
+    }
+
+    private static boolean isToStay(ClusterState state, Member member) {
+        Node node = state.nodes().get(member.nodeId());
+        return node == null || node.getSpec().getDesiredRole() == NodeRole.MANAGER;
     }
 
     private static long managers(ClusterState state) {

@@ -129,6 +129,10 @@ final class RestartSupervisor implements Loop {
         if (service == null) {
             return;
         }
+        if (isDone(transaction.state(), service, task)) {
+            TaskStates.desire(transaction, task, TaskState.REMOVE);
+            return;
+        }
         Instant startAt = startAt(transaction.state(), service, task);
         if (startAt.isAfter(now)) {
             waiting.put(taskId, startAt);
@@ -136,6 +140,20 @@ final class RestartSupervisor implements Loop {
         } else {
             TaskStates.desire(transaction, task, TaskStates.isJob(service) ? TaskState.COMPLETE : TaskState.RUNNING);
         }
+    }
+
+    /** Returns whether the part of a job that a replacement is to do was done by the task before it after all. */
+    private boolean isDone(ClusterState state, Service service, Task task) {
+        if (!TaskStates.isJob(service)) {
+            return false;
+        }
+        for (Task other : slots.tasks(state, SlotKey.of(service, task))) {
+            if (other.getStatus().getState() == TaskState.COMPLETE
+                    && other.getJobIteration().equals(task.getJobIteration())) {
+                return true;
+            }
+        }
+        return false;
     }
 
     private void stopWaiting(String taskId) {

@@ -63,7 +63,7 @@ class CommandPropertiesTest {
                 world(node("n0").build(), node("n1").build(), node("n2").build());
         IdSource ids = ids(seed);
         world.change(transaction -> new NetworkCommands(ids).createFirst(transaction));
-        ControlLoop leader = new ControlLoop(world.state(), world.now(), ids);
+        ControlLoop leader = new ControlLoop(world.state(), world.now(), ids, List::of);
         settle(leader, world);
         for (int i = 0; i < STEPS; i++) {
             Command command =
@@ -89,7 +89,7 @@ class CommandPropertiesTest {
                 check(earlier, world.state());
             }
             if (random.nextInt(25) == 0) {
-                leader = new ControlLoop(world.state(), world.now(), ids);
+                leader = new ControlLoop(world.state(), world.now(), ids, List::of);
                 settle(leader, world);
             }
         }

@@ -12,6 +12,7 @@ import static java.util.Objects.requireNonNull;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.skep.control.CommandException.Code;
+import io.skep.store.Consensus.Member;
 import io.skep.store.Kind;
 import io.skep.wire.BlacklistedCertificate;
 import io.skep.wire.Cluster;
@@ -28,6 +29,7 @@ import io.skep.wire.TaskState;
 import io.skep.wire.UpdateNodeRequest;
 import java.time.Duration;
 import java.time.Instant;
+import java.util.List;
 import org.junit.jupiter.api.Test;
 
 class NodeCommandsTest {
@@ -181,6 +183,42 @@ class NodeCommandsTest {
                 withRole("m1", NodeRole.WORKER),
                 Code.FAILED_PRECONDITION,
                 "attempting to demote the last manager of the swarm");
+    }
+
+    @Test
+    void aManagerStaysWhileThoseThatAreToReplaceItTakeNoPart() {
+        leader.members = List.of(new Member("m1", "10.0.0.1:2377", true, true, true));
+        leader.run(withRole("s1", NodeRole.MANAGER));
+        assertQuorumKeeps("m1");
+        Member joining = new Member("s1", "10.0.0.2:2377", false, false, true);
+        leader.members = List.of(leader.members.getFirst(), joining);
+        assertQuorumKeeps("m1");
+        Member away = new Member("s1", "10.0.0.2:2377", true, false, false);
+        leader.members = List.of(leader.members.getFirst(), away);
+        assertQuorumKeeps("m1");
+        Member there = new Member("s1", "10.0.0.2:2377", true, false, true);
+        leader.members = List.of(leader.members.getFirst(), there);
+        leader.run(withRole("m1", NodeRole.WORKER));
+        // It is taken out only later, and is no help until then.
+        assertRefused(
+                withRole("s1", NodeRole.WORKER),
+                Code.FAILED_PRECONDITION,
+                "attempting to demote the last manager of the swarm");
+    }
+
+    @Test
+    void aPromotionIsTakenBackBeforeTheNodeTakesPart() {
+        leader.members = List.of(new Member("m1", "10.0.0.1:2377", true, true, true));
+        leader.run(withRole("s1", NodeRole.MANAGER));
+        leader.run(withRole("s1", NodeRole.WORKER));
+        assertThat(stored("s1").getSpec().getDesiredRole()).isEqualTo(NodeRole.WORKER);
+    }
+
+    private void assertQuorumKeeps(String id) {
+        assertRefused(
+                withRole(id, NodeRole.WORKER),
+                Code.FAILED_PRECONDITION,
+                "can't remove member from the raft: this would result in a loss of quorum");
     }
 
     @Test

@@ -49,7 +49,7 @@ final class TestCluster {
 
     private ControlLoop newLeader() {
         return new ControlLoop(
-                new CommandHandler(ids, new NodeLiveness(world.state(), world.now()))::handle,
+                new CommandHandler(ids, new NodeLiveness(world.state(), world.now()), List::of)::handle,
                 ControlLoop.taskLoops(world.state(), world.now(), ids));
     }
 

@@ -1,6 +1,7 @@
 package io.skep.control;
 
 import io.skep.store.ClusterState;
+import io.skep.store.Consensus.Member;
 import io.skep.store.Transaction;
 import io.skep.wire.Command;
 import io.skep.wire.CommandResult;
@@ -14,6 +15,10 @@ import org.jspecify.annotations.Nullable;
 final class TestLeader {
     private final TestWorld world;
     private final ControlLoop loop;
+
+    /** Who agrees on the log. */
+    List<Member> members = List.of();
+
     private @Nullable Instant nextWake;
 
     TestLeader(TestWorld world, IdSource ids) {
@@ -21,7 +26,7 @@ final class TestLeader {
         NodeLiveness liveness = new NodeLiveness(world.state(), world.now());
         Slots slots = new Slots(world.state(), ids);
         loop = new ControlLoop(
-                new CommandHandler(ids, liveness)::handle,
+                new CommandHandler(ids, liveness, () -> members)::handle,
                 List.of(
                         liveness,
                         slots,

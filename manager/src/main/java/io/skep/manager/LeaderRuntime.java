@@ -25,7 +25,6 @@ import io.skep.wire.CommandResult;
 import io.skep.wire.LogEntry;
 import io.skep.wire.Node;
 import io.skep.wire.NodeRole;
-import io.skep.wire.UpdateNodeRequest;
 import java.time.Duration;
 import java.time.Instant;
 import java.time.InstantSource;
@@ -222,12 +221,6 @@ final class LeaderRuntime implements AutoCloseable {
         if (command.hasChangeManager()) {
             return changeManager(command.getChangeManager());
         }
-        if (command.hasUpdateNode()) {
-            CommandException refusal = lossOfQuorum(command.getUpdateNode());
-            if (refusal != null) {
-                return CompletableFuture.failedFuture(refusal);
-            }
-        }
         CompletableFuture<Executed> answer = new CompletableFuture<>();
         synchronized (lock) {
             if (closed) {
@@ -295,37 +288,6 @@ final class LeaderRuntime implements AutoCloseable {
             wake();
         }
         throw notToBeManager(nodeId);
-    }
-
-    /**
-     * Returns why a demotion is refused after which the managers that are there would be no majority (swarm-wire 8.5).
-     */
-    private @Nullable CommandException lossOfQuorum(UpdateNodeRequest request) {
-        Node node = store.state().nodes().get(request.getNodeId());
-        if (node == null
-                || node.getRole() != NodeRole.MANAGER
-                || request.getSpec().getDesiredRole() != NodeRole.WORKER) {
-            return null;
-        }
-        List<Member> members = consensus.members();
-        long others = 0;
-        long reachable = 0;
-        boolean member = false;
-        for (Member each : members) {
-            if (each.nodeId().equals(node.getId())) {
-                member = true;
-            } else if (each.voter()) {
-                others++;
-                reachable += each.reachable() || each.leader() ? 1 : 0;
-            }
-        }
-        // The last manager is refused by the command itself, with a text of its own.
-        if (member && others > 0 && reachable < others / 2 + 1) {
-            return new CommandException(
-                    Code.FAILED_PRECONDITION,
-                    "can't remove member from the raft: this would result in a loss of quorum");
-        }
-        return null;
     }
 
     /** Asks for a round. Called under the lock. */
@@ -471,7 +433,7 @@ final class LeaderRuntime implements AutoCloseable {
         ClusterState state = store.state();
         Instant now = later(clock.instant(), newestStamp(state));
         LOG.info("leading in term {} from version {}", term, state.version());
-        return new Reign(term, new ControlLoop(state, now, ids), state, now, nowNanos);
+        return new Reign(term, new ControlLoop(state, now, ids, consensus::members), state, now, nowNanos);
     }
 
     /**

@@ -216,7 +216,7 @@ final class ScaleBenchmark {
             transaction.put(Kind.NODE, node(worker.nodeId));
         }
         commit(transaction);
-        loop = new ControlLoop(head, now, ids);
+        loop = new ControlLoop(head, now, ids, List::of);
         rest();
     }
 
@@ -463,7 +463,7 @@ final class ScaleBenchmark {
                 (withoutFollower - withoutLoop) / tasks,
                 (all - withoutFollower) / tasks,
                 all >> 20);
-        measure("a new leader begins", () -> loop = new ControlLoop(head, now, ids));
+        measure("a new leader begins", () -> loop = new ControlLoop(head, now, ids, List::of));
         wake = now;
         rest();
     }

@@ -164,7 +164,9 @@ final class CommandRouter implements LeadershipListener, AutoCloseable {
         /** Who led, as far as was known, when it began. */
         private Leadership seen = consensus.leadership();
 
-        private @Nullable CompletableFuture<T> underway;
+        /** What is waited for at present; cancelled when the call ends before. */
+        private @Nullable CompletableFuture<?> underway;
+
         private boolean pausing;
         private boolean landed;
         private boolean busy;
@@ -237,8 +239,14 @@ final class CommandRouter implements LeadershipListener, AutoCloseable {
             CompletableFuture<Void> visible = visible(value);
             if (visible.isDone()) {
                 succeed(value);
-            } else {
-                var _ = visible.thenRunAsync(() -> succeed(value), executor);
+                return;
+            }
+            var _ = visible.thenRunAsync(() -> succeed(value), executor);
+            synchronized (this) {
+                underway = visible;
+            }
+            if (answer.isDone()) {
+                visible.cancel(false);
             }
         }
 
@@ -284,7 +292,7 @@ final class CommandRouter implements LeadershipListener, AutoCloseable {
         }
 
         final void leadershipChanged(Leadership next) {
-            CompletableFuture<T> abandoned = null;
+            CompletableFuture<?> abandoned = null;
             int number;
             synchronized (this) {
                 // An old leader that was cut off will not answer, and nobody says so: the next one is asked at once.
@@ -319,13 +327,16 @@ final class CommandRouter implements LeadershipListener, AutoCloseable {
         }
 
         final void fail(CommandException reason) {
-            CompletableFuture<T> abandoned;
+            forget();
+            if (!answer.completeExceptionally(reason)) {
+                return;
+            }
+            CompletableFuture<?> abandoned;
             synchronized (this) {
                 abandoned = underway;
                 underway = null;
             }
-            forget();
-            if (answer.completeExceptionally(reason) && abandoned != null) {
+            if (abandoned != null) {
                 abandoned.cancel(true);
             }
         }

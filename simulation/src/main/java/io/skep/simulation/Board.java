@@ -240,6 +240,11 @@ final class Board {
             world.invariants().ends(self, taskId);
         }
 
+        @Override
+        public void misses(Task task, String dependency) {
+            world.invariants().misses(self, task, dependency);
+        }
+
         /** Stands for a new certificate: its role is that of the newest state, however old the word was to get one. */
         private void renewCertificate() {
             Node node = world.invariants().state().nodes().get(self);

@@ -2,8 +2,6 @@ package io.skep.simulation;
 
 import io.grpc.Status;
 import java.util.ArrayDeque;
-import java.util.ArrayList;
-import java.util.List;
 
 /**
  * A connection like one of TCP: what one end sends arrives at the other in order, later, and once, or the connection
@@ -64,10 +62,19 @@ final class Connection {
     final class End {
         private final SimulatedProcess process;
         final long patienceNanos;
-        private final ArrayDeque<Frame> held = new ArrayDeque<>();
+
+        /** What was sent and has not arrived, in order. */
+        private final ArrayDeque<Frame> underWay = new ArrayDeque<>();
+
         private Receiver receiver = NOBODY;
         private boolean open = true;
+
+        /** True since something could not pass, until the link works again. */
         private boolean stalled;
+
+        /** How many frames will arrive at a time that is known. */
+        private int arrivals;
+
         private long lastArrivalNanos;
 
         private End(SimulatedProcess process, long patienceNanos) {
@@ -101,36 +108,34 @@ final class Connection {
         }
 
         void send(Frame frame) {
-            if (!open) {
-                return;
-            }
-            if (stalled) {
-                held.add(frame);
-            } else {
-                travel(frame);
+            if (open) {
+                underWay.add(frame);
+                travel();
             }
         }
 
-        private void travel(Frame frame) {
-            long arrival = Math.max(
-                    lastArrivalNanos, network.time().nanos() + network.latencyNanos(process.host(), peer().host()));
-            lastArrivalNanos = arrival;
-            network.time().at(arrival, () -> arrive(frame));
+        /** Lets every frame that is under way arrive at some time, unless the link carries nothing. */
+        private void travel() {
+            while (!stalled && arrivals < underWay.size()) {
+                lastArrivalNanos = Math.max(
+                        lastArrivalNanos, network.time().nanos() + network.latencyNanos(process.host(), peer().host()));
+                arrivals++;
+                network.time().at(lastArrivalNanos, this::arrive);
+            }
         }
 
-        private void arrive(Frame frame) {
-            if (!process.host().up || (!process.isAlive() && !(frame instanceof Fin))) {
-                return;
-            }
+        /** Something arrives: whatever was sent first. */
+        private void arrive() {
+            arrivals--;
             if (stalled || !network.passes(process.host(), peer().host())) {
                 stalled = true;
-                held.add(frame);
+                return;
+            }
+            Frame frame = underWay.remove();
+            if (!process.isAlive() && !(frame instanceof Fin)) {
                 return;
             }
             End other = other(this);
-            if (!other.process.host().up) {
-                return;
-            }
             if (!other.open) {
                 // The host knows no such connection, and says so.
                 reset();
@@ -160,13 +165,10 @@ final class Connection {
         }
 
         private void resume() {
-            if (!stalled || !network.passes(process.host(), peer().host())) {
-                return;
+            if (stalled && network.passes(process.host(), peer().host())) {
+                stalled = false;
+                travel();
             }
-            stalled = false;
-            List<Frame> waited = new ArrayList<>(held);
-            held.clear();
-            waited.forEach(this::travel);
         }
 
         /** Ends it in order; the other end hears of it after all that was sent. */

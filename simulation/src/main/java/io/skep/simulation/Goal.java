@@ -49,6 +49,10 @@ final class Goal {
             boolean should = board.nodeId != null
                     && !board.isDown()
                     && isManager(state.nodes().get(board.nodeId));
+            if (board.nodeId != null && knowsNoManager(board)) {
+                // It never heard that it was promoted or demoted.
+                continue;
+            }
             if (should != (manager != null)) {
                 return board + (should ? " is no manager yet" : " is still a manager");
             }
@@ -65,7 +69,7 @@ final class Goal {
         leader.members().stream().filter(each -> each.voter()).forEach(each -> voters.add(each.nodeId()));
         for (Node node : state.nodes().values()) {
             Board board = world.boardOf(node.getId());
-            boolean comes = board != null && !board.isDown();
+            boolean comes = board != null && !board.isDown() && !knowsNoManager(board);
             if (comes && isManager(node) != voters.contains(node.getId())) {
                 return node.getId() + (isManager(node) ? " has no vote" : " still has a vote");
             }
@@ -96,12 +100,22 @@ final class Goal {
         return null;
     }
 
+    /** Returns whether none of those that a node knows of as managers is one, but for itself. */
     private boolean knowsNoManager(Board board) {
-        return board.manager() == null
-                && board.known.all().stream()
-                        .noneMatch(peer -> world.boards().stream()
-                                .anyMatch(each -> each.manager() != null
-                                        && each.managerAddress().equals(peer.getAddr())));
+        Set<String> known = new HashSet<>();
+        board.known.all().forEach(peer -> known.add(peer.getAddr()));
+        Board.ManagerPart manager = board.manager();
+        if (manager != null) {
+            manager.consensus.members().forEach(member -> known.add(member.address()));
+        }
+        return world.boards().stream().noneMatch(each -> takesPart(each) && known.contains(each.managerAddress()));
+    }
+
+    private boolean takesPart(Board board) {
+        String nodeId = board.nodeId;
+        return nodeId != null
+                && board.manager() != null
+                && isManager(world.invariants().state().nodes().get(nodeId));
     }
 
     private @Nullable String service(ClusterState state, Service service) {
@@ -183,14 +197,23 @@ final class Goal {
                                         && each.getArchitecture().equals(platform.getArchitecture())));
     }
 
-    private static @Nullable String job(ClusterState state, Service service, String name) {
+    private @Nullable String job(ClusterState state, Service service, String name) {
         List<Task> complete = state.tasksOfService(service.getId()).stream()
                 .filter(task -> task.getStatus().getState() == TaskState.COMPLETE
                         && task.getJobIteration().equals(service.getJobStatus().getJobIteration()))
                 .toList();
         if (service.getSpec().hasReplicatedJob()) {
             long count = service.getSpec().getReplicatedJob().getTotalCompletions();
-            return complete.size() == count ? null : "job " + name + " did " + complete.size() + " of " + count;
+            Set<Long> slots = new HashSet<>();
+            Set<Long> slotsInSight = new HashSet<>();
+            for (Task task : complete) {
+                slots.add(task.getSlot());
+                // One that was given up because its node was lost may come to its end there all the same.
+                if (!world.invariants().isOutOfSight(task.getId()) && !slotsInSight.add(task.getSlot())) {
+                    return "job " + name + " did slot " + task.getSlot() + " twice";
+                }
+            }
+            return slots.size() == count ? null : "job " + name + " did " + slots.size() + " of " + count;
         }
         for (Node node : state.nodes().values()) {
             if (fits(node, service)
@@ -228,8 +251,7 @@ final class Goal {
                 }
                 if (task.getStatus().getStateValue() >= TaskState.ASSIGNED_VALUE
                         && task.getStatus().getStateValue() <= TaskState.RUNNING_VALUE) {
-                    task.getSpec().getContainer().getSecretsList().forEach(each -> needed.add(each.getSecretId()));
-                    task.getSpec().getContainer().getConfigsList().forEach(each -> needed.add(each.getConfigId()));
+                    needed.addAll(world.invariants().needed(task));
                 }
             }
             if (!runs.equals(world.invariants().running(nodeId))) {

@@ -252,6 +252,11 @@ final class Invariants {
         versionSeen = Math.max(versionSeen, version);
     }
 
+    /** Returns whether a request is part of the history. */
+    boolean isCarriedOut(String requestId) {
+        return answered.containsKey(requestId);
+    }
+
     /** A caller was told that its command is refused. */
     void refused(String manager, String requestId) {
         Answered known = answered.get(requestId);
@@ -637,6 +642,27 @@ final class Invariants {
         throw verdict.broken(SECRETS, manager + " sent " + dependency + " to " + nodeId + ", where no task uses it");
     }
 
+    /** Returns whether the leader has given a task up, so that its node may do with it what it will. */
+    boolean isOutOfSight(String taskId) {
+        return outOfSight.contains(taskId);
+    }
+
+    /** Returns the secrets and configs that a task uses, but for those that were removed since. */
+    Set<String> needed(Task task) {
+        Set<String> found = new LinkedHashSet<>();
+        for (SecretReference each : task.getSpec().getContainer().getSecretsList()) {
+            if (state.secrets().get(each.getSecretId()) != null) {
+                found.add(each.getSecretId());
+            }
+        }
+        for (ConfigReference each : task.getSpec().getContainer().getConfigsList()) {
+            if (state.configs().get(each.getConfigId()) != null) {
+                found.add(each.getConfigId());
+            }
+        }
+        return found;
+    }
+
     static boolean uses(Task task, String dependency) {
         for (SecretReference each : task.getSpec().getContainer().getSecretsList()) {
             if (each.getSecretId().equals(dependency)) {
@@ -676,6 +702,17 @@ final class Invariants {
         }
         if (count > atOnce(task.getServiceId())) {
             throw verdict.broken(SLOTS, count + " containers truly run in " + slot);
+        }
+    }
+
+    /**
+     * A task cannot start for want of a secret or config. As in Docker, one may be removed as soon as no service names
+     * it, whatever tasks of an older version of the service are about to do.
+     */
+    void misses(String nodeId, Task task, String dependency) {
+        if (needed(task).contains(dependency)) {
+            throw verdict.broken(
+                    SECRETS, nodeId + " has not been given " + dependency + ", which " + task.getId() + " needs");
         }
     }
 

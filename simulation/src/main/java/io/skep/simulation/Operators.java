@@ -51,8 +51,10 @@ import io.skep.wire.UpdateConfig.FailureAction;
 import io.skep.wire.UpdateConfig.UpdateOrder;
 import io.skep.wire.UpdateNodeRequest;
 import io.skep.wire.UpdateServiceRequest;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Random;
+import java.util.Set;
 import java.util.concurrent.CompletionException;
 import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
@@ -69,6 +71,8 @@ final class Operators {
     private static final int NODES_MIN = 2;
 
     private final World world;
+    private final Set<String> asked = new HashSet<>();
+    private final Set<String> askedAtOnce = new HashSet<>();
     private int names;
     private int acknowledged;
     private int refused;
@@ -143,6 +147,11 @@ final class Operators {
 
     void execute(Board.ManagerPart manager, Command command, String what, Runnable then) {
         world.trace().say("asks", manager.name(), () -> what + " " + command.getRequestId());
+        boolean first = asked.add(command.getRequestId());
+        boolean doneBefore = world.invariants().isCarriedOut(command.getRequestId());
+        if (!first && !doneBefore) {
+            askedAtOnce.add(command.getRequestId());
+        }
         manager.process.run(() -> {
             var _ = manager.plane.execute(command).whenComplete((executed, failure) -> {
                 try {
@@ -162,7 +171,11 @@ final class Operators {
                                         manager.store.state().version());
                         then.run();
                     } else {
-                        failed(manager, command.getRequestId(), failure);
+                        failed(
+                                manager,
+                                command.getRequestId(),
+                                failure,
+                                doneBefore || !askedAtOnce.contains(command.getRequestId()));
                     }
                 } catch (RuntimeException e) {
                     world.verdict().unexpected(e);
@@ -178,7 +191,13 @@ final class Operators {
         };
     }
 
-    private void failed(Board.ManagerPart manager, String requestId, @Nullable Throwable failure) {
+    /**
+     * Takes note of a failure.
+     *
+     * @param counts false when somebody else asked the same meanwhile: this one may have been refused before the other
+     *     was not
+     */
+    private void failed(Board.ManagerPart manager, String requestId, @Nullable Throwable failure, boolean counts) {
         Throwable cause =
                 failure instanceof CompletionException && failure.getCause() != null ? failure.getCause() : failure;
         if (!(cause instanceof CommandException refusal)) {
@@ -194,7 +213,9 @@ final class Operators {
             unanswered++;
         } else {
             refused++;
-            world.invariants().refused(manager.name(), requestId);
+            if (counts) {
+                world.invariants().refused(manager.name(), requestId);
+            }
         }
     }
 
@@ -208,7 +229,7 @@ final class Operators {
                         world.trace().say("reads", manager.name(), () -> "version " + state.version());
                         world.invariants().read(manager.name(), mustSee, state.version());
                     } else {
-                        failed(manager, "a read", failure);
+                        failed(manager, "a read", failure, false);
                     }
                 } catch (RuntimeException e) {
                     world.verdict().unexpected(e);

@@ -5,8 +5,8 @@ import java.util.List;
 import java.util.function.Consumer;
 
 /**
- * Cuts a failing run down: leaves out deeds, ever smaller parts of the list, as long as the same rule is broken (delta
- * debugging). What is left is the shortest run that was found, not the shortest there is.
+ * Cuts a failing run down: leaves out deeds, ever smaller parts of the list, as long as the same rule is broken in the
+ * same way (delta debugging). What is left is the shortest run that was found, not the shortest there is.
  */
 final class Shrink {
     private final Consumer<String> progress;
@@ -16,7 +16,9 @@ final class Shrink {
         this.progress = progress;
     }
 
-    Plan shrink(Plan plan, String invariant) {
+    /** Cuts a plan down that breaks a rule as that violation tells it, but for names, numbers and times. */
+    Plan shrink(Plan plan, Violation violation) {
+        String kind = kind(violation);
         List<Deed> deeds = plan.deeds();
         int parts = 2;
         while (!deeds.isEmpty()) {
@@ -25,7 +27,7 @@ final class Shrink {
             for (int from = 0; from < deeds.size() && smaller == null; from += size) {
                 List<Deed> left = new ArrayList<>(deeds.subList(0, from));
                 left.addAll(deeds.subList(Math.min(deeds.size(), from + size), deeds.size()));
-                if (fails(plan.with(left), invariant)) {
+                if (fails(plan.with(left), kind)) {
                     smaller = left;
                 }
             }
@@ -42,9 +44,13 @@ final class Shrink {
         return plan.with(deeds);
     }
 
-    private boolean fails(Plan plan, String invariant) {
+    private boolean fails(Plan plan, String kind) {
         runs++;
         Violation violation = World.run(plan, null).violation();
-        return violation != null && violation.invariant().equals(invariant);
+        return violation != null && kind(violation).equals(kind);
+    }
+
+    private static String kind(Violation violation) {
+        return violation.getMessage().replaceAll("[A-Za-z]*[0-9][A-Za-z0-9]*", "#");
     }
 }

@@ -170,7 +170,7 @@ public final class Simulate {
         out.printf(
                 "seed %d: %s%n%d deeds; shrinking%n",
                 seed, describe(result), plan.deeds().size());
-        Plan smallest = new Shrink(out::println).shrink(plan, violation.invariant());
+        Plan smallest = new Shrink(out::println).shrink(plan, violation);
         out.printf("%d deeds are left; as a plan:%n%s", smallest.deeds().size(), smallest.text());
         return one(smallest, trace);
     }

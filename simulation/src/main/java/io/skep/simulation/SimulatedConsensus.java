@@ -260,7 +260,10 @@ final class SimulatedConsensus implements Consensus {
         long next = Math.min(known.next, disk.last() + 1);
         long previous = next - 1;
         long previousTerm = disk.termOf(previous);
-        List<Entry> entries = disk.from(next, ENTRIES_PER_MESSAGE_MAX);
+        // One that was taken out hears of it once that is committed: if it had the entry before the others, and the
+        // leader lost it, it would stand in their way and could not lead itself.
+        long last = retired.containsKey(to) ? Math.max(commit, previous) : disk.last();
+        List<Entry> entries = disk.from(next, (int) Math.min(ENTRIES_PER_MESSAGE_MAX, last - previous));
         quorum.send(this, to, target -> target.append(selfId, term, previous, previousTerm, entries, upTo, thisRound));
     }
 
@@ -513,12 +516,13 @@ final class SimulatedConsensus implements Consensus {
                         syncNanos(),
                         () -> process.run(() -> {
                             syncing = false;
-                            if (disk.term == term && leads) {
+                            if (leads && disk.term == term) {
                                 disk.synced(index);
                                 advanceCommit();
-                                if (disk.synced() < disk.last()) {
-                                    sync();
-                                }
+                            }
+                            // A reign that began meanwhile has an entry of its own to write.
+                            if (leads && disk.synced() < disk.last()) {
+                                sync();
                             }
                         }));
     }

@@ -33,6 +33,9 @@ final class SimulatedRunner implements TaskRunner {
         void starts(Task task);
 
         void ends(String taskId);
+
+        /** A task cannot start, because a secret or config that it uses is not here. */
+        void misses(Task task, String dependency);
     }
 
     /** Starts and runs. */
@@ -156,7 +159,12 @@ final class SimulatedRunner implements TaskRunner {
                 }
                 case READY -> {
                     if (task.getDesiredState() != TaskState.READY) {
-                        requireDependencies(task);
+                        String missing = missing(task);
+                        if (missing != null) {
+                            witness.misses(task, missing);
+                            become(TaskState.REJECTED, missing + " is not there");
+                            return;
+                        }
                         become(TaskState.STARTING, "");
                         later(200, () -> {
                             if (is(BAD)) {
@@ -232,19 +240,19 @@ final class SimulatedRunner implements TaskRunner {
         newConfigs.forEach(config -> configs.add(config.getId()));
     }
 
-    private void requireDependencies(Task task) {
+    /** Returns a secret or config that a task uses and that is not here, or null. */
+    private @Nullable String missing(Task task) {
         for (SecretReference reference : task.getSpec().getContainer().getSecretsList()) {
             if (!secrets.contains(reference.getSecretId())) {
-                throw verdict.broken(
-                        "secrets where needed", task.getId() + " starts without secret " + reference.getSecretId());
+                return reference.getSecretId();
             }
         }
         for (ConfigReference reference : task.getSpec().getContainer().getConfigsList()) {
             if (!configs.contains(reference.getConfigId())) {
-                throw verdict.broken(
-                        "secrets where needed", task.getId() + " starts without config " + reference.getConfigId());
+                return reference.getConfigId();
             }
         }
+        return null;
     }
 
     @Override

@@ -2,15 +2,14 @@ package io.skep.simulation;
 
 /** Something happened that must never happen. */
 final class Violation extends RuntimeException {
-    private final String invariant;
+    private final String text;
 
     Violation(String invariant, String what) {
-        super(invariant + ": " + what);
-        this.invariant = invariant;
+        this.text = invariant + ": " + what;
     }
 
-    /** Returns the name of the rule that was broken. */
-    String invariant() {
-        return invariant;
+    @Override
+    public String getMessage() {
+        return text;
     }
 }

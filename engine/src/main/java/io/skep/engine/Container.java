@@ -18,7 +18,6 @@ import io.skep.engine.record.ContainerState;
 import io.skep.engine.record.ContainerStatus;
 import io.skep.engine.record.ExecConfig;
 import io.skep.engine.record.HostConfig;
-import io.skep.engine.record.MountPoint;
 import io.skep.engine.record.Resources;
 import io.skep.engine.record.RestartPolicy;
 import java.io.IOException;
@@ -148,7 +147,7 @@ public final class Container {
                                             .setTypeUrl("types.containerd.io/opencontainers/runtime-spec/1/Spec")
                                             .setValue(ByteString.copyFromUtf8("{}"))))
                             .build());
-            parts.layers().prepare(made.getId(), image.chainId());
+            parts.mounts().populate(made, parts.layers().prepare(made.getId(), image.chainId()));
             parts.folder().save(made);
         } catch (StatusRuntimeException e) {
             forgetInContainerd();
@@ -156,7 +155,7 @@ public final class Container {
                     "the file system of the container cannot be made: "
                             + e.getStatus().getDescription(),
                     e);
-        } catch (IOException e) {
+        } catch (IOException | RuntimeException e) {
             forgetInContainerd();
             throw e;
         }
@@ -295,9 +294,10 @@ public final class Container {
         try {
             Networking.Attached network = parts.networking().attach(record);
             record = record.toBuilder().putAllEndpoints(network.endpoints()).build();
-            parts.mounts().activate(record);
+            List<Mounted> mounts = new ArrayList<>(network.files());
+            mounts.addAll(parts.mounts().activate(record));
             List<Mount> rootfs = parts.layers().mounts(id());
-            Surroundings surroundings = surroundings(record.getConfig().getUser(), network, rootfs);
+            Surroundings surroundings = surroundings(record.getConfig().getUser(), network.namespace(), mounts, rootfs);
             updateSpecification(surroundings);
             Streams streams = openStreams();
             made = openRun(streams);
@@ -361,24 +361,16 @@ public final class Container {
                 : START_FAILED_CODE;
     }
 
-    private Surroundings surroundings(String user, Networking.Attached network, List<Mount> rootfs) {
+    private Surroundings surroundings(String user, String networkNamespace, List<Mounted> mounts, List<Mount> rootfs) {
         HostConfig host = record.getHostConfig();
         ContainerUser found = ContainerUser.find(user, host.getGroupAddList(), new RootFiles(rootfs));
-        List<Mounted> mounts = new ArrayList<>(network.files());
-        for (MountPoint point : record.getMountsList()) {
-            mounts.add(new Mounted(
-                    point.getDestination(),
-                    point.getType().equals("tmpfs") ? "tmpfs" : "bind",
-                    point.getType().equals("tmpfs") ? "tmpfs" : point.getSource(),
-                    point.getOptionsList()));
-        }
         String parent = host.getResources().getCgroupParent();
         return new Surroundings(
                 id(),
                 found.uid(),
                 found.gid(),
                 found.groups(),
-                network.namespace(),
+                networkNamespace,
                 (parent.isEmpty() ? parts.cgroupParent() : parent) + "/" + id(),
                 parts.host().unifiedCgroups(),
                 mounts,
@@ -931,10 +923,8 @@ public final class Container {
             config.setWorkingDir(asked.getWorkingDir());
         }
         String user = asked.getUser().isEmpty() ? record.getConfig().getUser() : asked.getUser();
-        Surroundings surroundings = surroundings(
-                user,
-                new Networking.Attached("", Map.of(), List.of()),
-                parts.layers().mounts(id()));
+        Surroundings surroundings =
+                surroundings(user, "", List.of(), parts.layers().mounts(id()));
         return OciSpecification.process(config.build(), record.getHostConfig(), surroundings, asked.getPrivileged());
     }
 
@@ -980,6 +970,7 @@ public final class Container {
             change(state -> state.setStatus(ContainerStatus.RUNNING));
         }
         run = made;
+        parts.mounts().resume(record);
         awaitEnd(made);
         Exec.adopt(parts, id());
     }

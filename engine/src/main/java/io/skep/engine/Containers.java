@@ -49,6 +49,7 @@ public final class Containers {
         for (ContainerRecord record : parts.folder().load()) {
             byId.put(record.getId(), new Container(parts, record, logs.open(record), this::forget));
             idByName.put(record.getName(), record.getId());
+            parts.mounts().remember(record);
         }
     }
 
@@ -148,7 +149,8 @@ public final class Containers {
         boolean made = false;
         try {
             parts.networking().check(record.build());
-            record.addAllMounts(parts.mounts().create(record.build()));
+            record.addAllMounts(
+                    parts.mounts().create(record.build(), each -> require(each).record()));
             Files.createDirectories(parts.folder().of(id));
             ContainerRecord complete = record.build();
             Container container = new Container(parts, complete, logs.open(complete), this::forget);

@@ -48,7 +48,7 @@ public final class Engine implements AutoCloseable {
     private static final Duration CONTAINERD_PATIENCE = Duration.ofSeconds(10);
 
     /** What there is once the engine has started. */
-    private record Started(ContainerParts parts, Containers containers, Execs execs) {}
+    private record Started(ContainerParts parts, Containers containers, Execs execs, Volumes volumes) {}
 
     private final EngineSettings settings;
     private final EngineEvents events = new EngineEvents();
@@ -174,6 +174,7 @@ public final class Engine implements AutoCloseable {
         Layers layers = new Layers(containerd, Layers.usableSnapshotter(containerd));
         ContainerFolder folder = new ContainerFolder(root.resolve("containers"));
         ImageSource images = new NoImages();
+        Volumes volumes = new Volumes(root.resolve("volumes"), InstantSource.system(), events::tell);
         ContainerParts parts = new ContainerParts(
                 containerd,
                 layers,
@@ -181,7 +182,7 @@ public final class Engine implements AutoCloseable {
                 folder,
                 settings.execRoot().resolve("pipes"),
                 new SimpleNetworking(),
-                new NoVolumes(),
+                new VolumeMounts(volumes, settings.execRoot().resolve("mounts"), executor),
                 runtimes,
                 host,
                 settings.cgroupParent().isEmpty() ? CGROUP_PARENT : settings.cgroupParent(),
@@ -189,7 +190,7 @@ public final class Engine implements AutoCloseable {
                 executor,
                 timer,
                 events::tell);
-        return new Started(parts, new Containers(parts, images, new LogDrivers(folder)), new Execs(parts));
+        return new Started(parts, new Containers(parts, images, new LogDrivers(folder)), new Execs(parts), volumes);
     }
 
     private Started started() {
@@ -223,6 +224,11 @@ public final class Engine implements AutoCloseable {
     /** Returns the further processes in containers; waits for the engine to start. */
     public Execs execs() {
         return started().execs();
+    }
+
+    /** Returns the volumes; waits for the engine to start. */
+    public Volumes volumes() {
+        return started().volumes();
     }
 
     /** Lets go of everything; containers run on. */

@@ -41,7 +41,7 @@ final class LinuxCalls {
 
     private static final Linker LINKER = Linker.nativeLinker();
     private static final Linker.Option ERRNO = Linker.Option.captureCallState("errno");
-    private static final StructLayout ERRNO_LAYOUT = Linker.Option.captureStateLayout();
+    static final StructLayout ERRNO_LAYOUT = Linker.Option.captureStateLayout();
     private static final VarHandle ERRNO_VALUE = ERRNO_LAYOUT.varHandle(MemoryLayout.PathElement.groupElement("errno"));
 
     private static final MethodHandle MKFIFO =
@@ -251,18 +251,18 @@ final class LinuxCalls {
         }
     }
 
-    private static int check(int result, MemorySegment errno, String what) throws Errno {
+    static int check(int result, MemorySegment errno, String what) throws Errno {
         if (result < 0) {
             throw new Errno(what, number(errno));
         }
         return result;
     }
 
-    private static int number(MemorySegment errno) {
+    static int number(MemorySegment errno) {
         return (int) ERRNO_VALUE.get(errno, 0L);
     }
 
-    private static IOException rethrow(Throwable e) {
+    static IOException rethrow(Throwable e) {
         return switch (e) {
             case IOException failure -> failure;
             case RuntimeException failure -> throw failure;
@@ -271,7 +271,7 @@ final class LinuxCalls {
         };
     }
 
-    private static MethodHandle call(String name, FunctionDescriptor descriptor) {
+    static MethodHandle call(String name, FunctionDescriptor descriptor) {
         return LINKER.downcallHandle(LINKER.defaultLookup().findOrThrow(name), descriptor, ERRNO);
     }
 }

@@ -341,11 +341,26 @@ final class OciSpecification {
         Map<String, Object> linux = new LinkedHashMap<>();
         linux.put("namespaces", namespaces);
         linux.put("cgroupsPath", around.cgroupPath());
+        putText(linux, "rootfsPropagation", propagation(around.mounts()));
         linux.put("sysctl", host.getSysctlsMap());
         linux.put("resources", limits(host.getResources(), around.unifiedCgroups(), host.getPrivileged()));
         linux.put("maskedPaths", paths(host.hasMaskedPaths(), host.getMaskedPaths(), MASKED_PATHS, host));
         linux.put("readonlyPaths", paths(host.hasReadonlyPaths(), host.getReadonlyPaths(), READONLY_PATHS, host));
         return linux;
+    }
+
+    /** What a container sees of later mounts of the host, and the host of the container's, goes through its root. */
+    private static String propagation(List<Mounted> mounts) {
+        String found = "";
+        for (Mounted mounted : mounts) {
+            if (mounted.options().contains("shared") || mounted.options().contains("rshared")) {
+                return "shared";
+            }
+            if (mounted.options().contains("slave") || mounted.options().contains("rslave")) {
+                found = "rslave";
+            }
+        }
+        return found;
     }
 
     private static List<String> paths(boolean given, StringList list, List<String> normal, HostConfig host) {

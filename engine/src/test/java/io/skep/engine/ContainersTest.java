@@ -13,7 +13,6 @@ import io.skep.engine.record.ContainerStatus;
 import io.skep.engine.record.CreateContainer;
 import io.skep.engine.record.HostConfig;
 import io.skep.engine.record.LogConfig;
-import io.skep.engine.record.MountPoint;
 import io.skep.engine.record.RestartPolicy;
 import java.io.ByteArrayInputStream;
 import java.io.ByteArrayOutputStream;
@@ -70,7 +69,10 @@ final class ContainersTest {
                     folder,
                     fixture.folder.resolve("pipes"),
                     new NoNetworks(),
-                    new NoMounts(),
+                    new VolumeMounts(
+                            new Volumes(fixture.folder.resolve("volumes"), InstantSource.system(), events::add),
+                            fixture.folder.resolve("mounts"),
+                            executor),
                     new Runtimes(Map.of("runc", "runc"), "runc"),
                     Host.probe(),
                     "/skep-test",
@@ -104,28 +106,6 @@ final class ContainersTest {
         @Override
         public void detach(ContainerRecord container) {
             // Nothing was made.
-        }
-    }
-
-    private static final class NoMounts implements MountSource {
-        @Override
-        public List<MountPoint> create(ContainerRecord container) {
-            return List.of();
-        }
-
-        @Override
-        public void activate(ContainerRecord container) {
-            // Nothing is mounted.
-        }
-
-        @Override
-        public void deactivate(ContainerRecord container) {
-            // Nothing is mounted.
-        }
-
-        @Override
-        public void release(ContainerRecord container, boolean anonymousToo) {
-            // There are no volumes.
         }
     }
 

@@ -47,9 +47,11 @@ final class TestEngine implements AutoCloseable {
         final ContainerParts parts;
         final Containers containers;
         final Execs execs;
+        final Volumes volumes;
 
         Life() throws IOException {
             ContainerFolder folder = new ContainerFolder(fixture.folder.resolve("containers"));
+            volumes = new Volumes(fixture.folder.resolve("volumes"), InstantSource.system(), events::add);
             parts = new ContainerParts(
                     fixture.containerd,
                     new Layers(fixture.containerd, "overlayfs"),
@@ -57,7 +59,7 @@ final class TestEngine implements AutoCloseable {
                     folder,
                     fixture.folder.resolve("pipes"),
                     new NoNetworks(),
-                    new NoVolumes(),
+                    new VolumeMounts(volumes, fixture.folder.resolve("mounts"), executor),
                     new Runtimes(Map.of("runc", "runc"), "runc"),
                     Host.probe(),
                     "/skep-test",

@@ -17,6 +17,7 @@ import io.skep.engine.record.ContainerRecord;
 import io.skep.engine.record.ContainerState;
 import io.skep.engine.record.ContainerStatus;
 import io.skep.engine.record.ExecConfig;
+import io.skep.engine.record.HealthRecord;
 import io.skep.engine.record.HostConfig;
 import io.skep.engine.record.Resources;
 import io.skep.engine.record.RestartPolicy;
@@ -91,6 +92,7 @@ public final class Container {
     private volatile @Nullable Run run;
     private Duration restartPause = RESTART_PAUSE_MIN;
     private @Nullable Future<?> restart;
+    private @Nullable HealthMonitor health;
     private final List<Attachment> waiting = new ArrayList<>();
     private CompletableFuture<Integer> notRunning = new CompletableFuture<>();
     private CompletableFuture<Integer> nextExit = new CompletableFuture<>();
@@ -321,6 +323,11 @@ public final class Container {
             }
             run = made;
             awaitEnd(made);
+            health = HealthMonitor.of(parts, this);
+            if (health != null) {
+                change(state -> state.setHealth(HealthMonitor.begun(state.getHealth())));
+                health.start();
+            }
         } catch (IOException | RuntimeException e) {
             EngineException failure = startFailure(e);
             int code = startFailureCode(failure.text());
@@ -489,6 +496,10 @@ public final class Container {
             parts.mounts().deactivate(record);
             parts.networking().detach(record);
             run = null;
+            if (health != null) {
+                health.stop();
+                health = null;
+            }
             Instant at = exit.at().equals(Instant.EPOCH) ? parts.clock().instant() : exit.at();
             Duration lasted = Duration.between(Times.of(record.getState().getStartedAt()), at);
             again = mustRestart(exit.code());
@@ -910,6 +921,30 @@ public final class Container {
         }
     }
 
+    /** Keeps what a probe found; it is written to the disk when it says something new. */
+    void noteHealth(UnaryOperator<HealthRecord> change) {
+        String now;
+        lock.lock();
+        try {
+            HealthRecord before = record.getState().getHealth();
+            HealthRecord after = change.apply(before);
+            now = before.getStatus().equals(after.getStatus()) ? "" : after.getStatus();
+            ContainerRecord changed = record.toBuilder()
+                    .setState(record.getState().toBuilder().setHealth(after))
+                    .build();
+            if (now.isEmpty()) {
+                record = changed;
+            } else {
+                save(changed);
+            }
+        } finally {
+            lock.unlock();
+        }
+        if (!now.isEmpty()) {
+            tell("health_status: " + now, Map.of());
+        }
+    }
+
     /** Returns what the runtime is told of a further process. */
     Any process(ExecConfig asked) {
         Config.Builder config = record.getConfig().toBuilder()
@@ -972,6 +1007,10 @@ public final class Container {
         run = made;
         parts.mounts().resume(record);
         awaitEnd(made);
+        health = HealthMonitor.of(parts, this);
+        if (health != null) {
+            health.start();
+        }
         Exec.adopt(parts, id());
     }
 

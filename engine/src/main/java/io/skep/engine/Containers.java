@@ -125,6 +125,7 @@ public final class Containers {
         }
         parts.runtimes().check(host.getRuntime());
         logs.check(host.getLogConfig());
+        HealthMonitor.check(config);
         Signals.number(config.getStopSignal(), Signals.TERM);
 
         byte[] bytes = new byte[ID_BYTES];

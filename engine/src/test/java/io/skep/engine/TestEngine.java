@@ -125,7 +125,8 @@ final class TestEngine implements AutoCloseable {
         Tar tar = new Tar().directory("bin").executable("bin/busybox", Files.readAllBytes(Path.of("/bin/busybox")));
         for (String name : List.of(
                 "sh", "cat", "sleep", "echo", "id", "kill", "head", "yes", "true", "ls", "stty", "mount", "grep",
-                "touch", "ps", "dd", "mkdir", "ln", "rm", "stat", "tr", "df", "unshare", "chmod", "nproc", "find")) {
+                "touch", "test", "ps", "dd", "mkdir", "ln", "rm", "stat", "tr", "df", "unshare", "chmod", "nproc",
+                "find")) {
             tar.link("bin/" + name, "busybox");
         }
         return tar.directory("etc")

@@ -5,39 +5,18 @@ import java.util.List;
 /** The endpoints of Docker's that Skep knows but does not serve yet: they say so, by name. */
 final class AbsentEndpoints {
     private static final List<String> ENGINE = List.of(
-            "GET /containers/json",
-            "POST /containers/create",
-            "GET /containers/{id}/json",
             "GET /containers/{id}/top",
-            "GET /containers/{id}/logs",
             "GET /containers/{id}/changes",
             "GET /containers/{id}/export",
             "GET /containers/{id}/stats",
-            "POST /containers/{id}/resize",
-            "POST /containers/{id}/start",
-            "POST /containers/{id}/stop",
-            "POST /containers/{id}/restart",
-            "POST /containers/{id}/kill",
-            "POST /containers/{id}/update",
-            "POST /containers/{id}/rename",
-            "POST /containers/{id}/pause",
-            "POST /containers/{id}/unpause",
-            "POST /containers/{id}/attach",
             "GET /containers/{id}/attach/ws",
-            "POST /containers/{id}/wait",
-            "DELETE /containers/{id}",
             "HEAD /containers/{id}/archive",
             "GET /containers/{id}/archive",
             "PUT /containers/{id}/archive",
-            "POST /containers/prune",
             "POST /commit",
-            "POST /containers/{id}/exec",
             "GET /containers/{id}/checkpoints",
             "POST /containers/{id}/checkpoints",
             "DELETE /containers/{id}/checkpoints/{checkpoint}",
-            "POST /exec/{id}/start",
-            "POST /exec/{id}/resize",
-            "GET /exec/{id}/json",
             "GET /images/json",
             "POST /build",
             "POST /build/prune",
@@ -87,8 +66,7 @@ final class AbsentEndpoints {
                 throw new ApiException(
                         501,
                         endpoint.replace("...", "")
-                                + " is not there yet: Skep has no container engine of its own so far, it runs services on"
-                                + " the engines of its swarm");
+                                + " is not there yet: Skep does not have this part of the Docker API");
             });
         }
     }

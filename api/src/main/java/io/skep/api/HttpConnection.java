@@ -21,6 +21,7 @@ import io.netty.handler.codec.http.HttpMethod;
 import io.netty.handler.codec.http.HttpObject;
 import io.netty.handler.codec.http.HttpRequest;
 import io.netty.handler.codec.http.HttpResponseStatus;
+import io.netty.handler.codec.http.HttpServerCodec;
 import io.netty.handler.codec.http.HttpUtil;
 import io.netty.handler.codec.http.HttpVersion;
 import io.netty.handler.codec.http.LastHttpContent;
@@ -30,6 +31,7 @@ import io.netty.handler.ssl.SslCloseCompletionEvent;
 import io.netty.util.ReferenceCountUtil;
 import io.netty.util.concurrent.Future;
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.time.Instant;
 import java.time.ZoneOffset;
@@ -56,7 +58,7 @@ import org.slf4j.LoggerFactory;
  * {@link #IDLE_TIME_MAX}.
  *
  * <p>Half-closed connections: a client that only ends its own sending still gets the answer to what it asked, but a
- * stream ends, as it is how most clients leave.
+ * stream ends, as it is how most clients leave. A stream in both directions goes on until its other side ends.
  */
 final class HttpConnection extends ChannelInboundHandlerAdapter {
     private static final Logger LOG = LoggerFactory.getLogger(HttpConnection.class);
@@ -79,6 +81,7 @@ final class HttpConnection extends ChannelInboundHandlerAdapter {
     private boolean stopping;
     private @Nullable Future<?> timer;
     private @Nullable Stream stream;
+    private @Nullable Duplex duplex;
 
     HttpConnection(Router router, Map<String, String> commonHeaders) {
         this.router = router;
@@ -92,6 +95,11 @@ final class HttpConnection extends ChannelInboundHandlerAdapter {
 
     @Override
     public void channelRead(ChannelHandlerContext context, Object message) {
+        if (duplex != null && message instanceof ByteBuf bytes) {
+            duplex.received(bytes);
+            bytes.release();
+            return;
+        }
         if (!(message instanceof HttpObject part)) {
             ReferenceCountUtil.release(message);
             return;
@@ -165,6 +173,10 @@ final class HttpConnection extends ChannelInboundHandlerAdapter {
         ByteString received = body.toByteString();
         body = ByteString.newOutput();
         boolean tooLarge = discarded > 0;
+        if (!tooLarge && router.isDuplex(request.method().name(), request.uri())) {
+            takeOver(context, request, received);
+            return;
+        }
         Thread.ofVirtual().name("api-request").start(() -> {
             Reply reply = tooLarge
                     ? tooLarge()
@@ -173,8 +185,56 @@ final class HttpConnection extends ChannelInboundHandlerAdapter {
             switch (reply) {
                 case Reply.Whole whole -> send(context.channel(), request, whole, keepAlive);
                 case Reply.Streamed streamed -> stream(context, request, streamed, keepAlive);
+                case Reply.Duplex _ -> throw new IllegalStateException("the route takes no connection over");
             }
         });
+    }
+
+    /**
+     * Takes HTTP out of the connection at once, before another byte is decoded: what follows the request may be input
+     * already. An answer that is no stream is written by hand and is the last one.
+     */
+    private void takeOver(ChannelHandlerContext context, HttpRequest request, ByteString received) {
+        Channel channel = context.channel();
+        Duplex taken = new Duplex(channel, request.headers().contains(HttpHeaderNames.UPGRADE), commonHeaders);
+        duplex = taken;
+        context.pipeline().remove(HttpServerCodec.class);
+        if (inputEnded) {
+            taken.inputEnded();
+        }
+        Thread.ofVirtual().name("api-stream").start(() -> {
+            String method = request.method().name();
+            Reply reply = router.answer(method, request.uri(), request.headers(), received);
+            if (reply instanceof Reply.Duplex(Reply.DuplexBody serving)) {
+                try {
+                    serving.serve(taken);
+                } catch (Exception e) {
+                    if (taken.hasBegun()) {
+                        LOG.debug("{} {} ended: {}", method, request.uri(), e.toString());
+                    } else {
+                        reply = router.failure(method, request.uri(), e);
+                    }
+                }
+            }
+            LOG.debug("{} {} {}", method, request.uri(), reply.status());
+            ByteBuf last = reply instanceof Reply.Whole whole ? plain(whole) : Unpooled.EMPTY_BUFFER;
+            channel.writeAndFlush(last).addListener(ChannelFutureListener.CLOSE);
+        });
+    }
+
+    private ByteBuf plain(Reply.Whole reply) {
+        StringBuilder text = new StringBuilder("HTTP/1.1 ")
+                .append(HttpResponseStatus.valueOf(reply.status()))
+                .append("\r\n");
+        commonHeaders.forEach(
+                (name, value) -> text.append(name).append(": ").append(value).append("\r\n"));
+        if (!reply.contentType().isEmpty()) {
+            text.append("Content-Type: ").append(reply.contentType()).append("\r\n");
+        }
+        text.append("Content-Length: ").append(reply.body().size()).append("\r\nConnection: close\r\n\r\n");
+        return Unpooled.wrappedBuffer(
+                Unpooled.copiedBuffer(text, StandardCharsets.US_ASCII),
+                Unpooled.wrappedBuffer(reply.body().asReadOnlyByteBuffer()));
     }
 
     private static Reply.Whole tooLarge() {
@@ -322,6 +382,9 @@ final class HttpConnection extends ChannelInboundHandlerAdapter {
             if (stream != null) {
                 stream.end();
             }
+            if (duplex != null) {
+                duplex.inputEnded();
+            }
             if (!busy) {
                 var _ = context.close();
             }
@@ -336,6 +399,9 @@ final class HttpConnection extends ChannelInboundHandlerAdapter {
             if (stream != null) {
                 stream.end();
             }
+            if (duplex != null) {
+                duplex.end();
+            }
             if (!busy && head == null) {
                 var _ = channel.close();
             }
@@ -347,6 +413,9 @@ final class HttpConnection extends ChannelInboundHandlerAdapter {
         stopTimer();
         if (stream != null) {
             stream.end();
+        }
+        if (duplex != null) {
+            duplex.end();
         }
         waiting.forEach(ReferenceCountUtil::release);
         waiting.clear();

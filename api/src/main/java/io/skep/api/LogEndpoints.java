@@ -16,10 +16,7 @@ import io.skep.wire.Task;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.net.URLEncoder;
-import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
-import java.time.ZoneOffset;
-import java.time.format.DateTimeFormatter;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.concurrent.BlockingQueue;
@@ -36,10 +33,6 @@ import org.slf4j.LoggerFactory;
 final class LogEndpoints {
     private static final Logger LOG = LoggerFactory.getLogger(LogEndpoints.class);
     private static final int BATCHES_MAX = 64;
-    private static final DateTimeFormatter NANOS = DateTimeFormatter.ofPattern("uuuu-MM-dd'T'HH:mm:ss.SSSSSSSSS'Z'");
-    private static final int STDOUT = 1;
-    private static final int STDERR = 2;
-    private static final int SYSTEM_ERROR = 3;
 
     private final Gate gate;
 
@@ -111,10 +104,7 @@ final class LogEndpoints {
         ClusterAccess cluster = gate.cluster();
         boolean details = call.flag("details");
         boolean timestamps = call.flag("timestamps");
-        String type = tty || call.version().before(1, 42)
-                ? "application/vnd.docker.raw-stream"
-                : "application/vnd.docker.multiplexed-stream";
-        return new Reply.Streamed(200, type, out -> {
+        return new Reply.Streamed(200, StreamFrames.type(call, tty), out -> {
             BlockingQueue<Batch> queue = new LinkedBlockingQueue<>(BATCHES_MAX);
             Reader reader = new Reader(queue);
             AutoCloseable subscription = cluster.subscribeLogs(selector, options, reader::lines, reader::end);
@@ -125,7 +115,10 @@ final class LogEndpoints {
                         case Lines lines -> out.write(text(lines.message(), tty, timestamps, details));
                         case End end -> {
                             if (!end.warning().isEmpty()) {
-                                out.write(framed(SYSTEM_ERROR, tty, "Error grabbing logs: " + end.warning() + "\n"));
+                                out.write(framed(
+                                        StreamFrames.SYSTEM_ERROR,
+                                        tty,
+                                        "Error grabbing logs: " + end.warning() + "\n"));
                             }
                             return;
                         }
@@ -146,10 +139,9 @@ final class LogEndpoints {
         }
     }
 
-    private static byte[] framed(int stream, boolean tty, String text) throws IOException {
-        ByteArrayOutputStream out = new ByteArrayOutputStream();
-        frame(out, stream, tty, text.getBytes(StandardCharsets.UTF_8));
-        return out.toByteArray();
+    private static byte[] framed(int stream, boolean tty, String text) {
+        byte[] bytes = text.getBytes(StandardCharsets.UTF_8);
+        return StreamFrames.framed(stream, tty, bytes, bytes.length);
     }
 
     private static byte[] text(SubscribeLogsMessage batch, boolean tty, boolean timestamps, boolean details)
@@ -164,14 +156,14 @@ final class LogEndpoints {
                 line.writeBytes((details(message) + " ").getBytes(StandardCharsets.UTF_8));
             }
             message.getData().writeTo(line);
-            int stream = message.getStream() == LogStream.LOG_STREAM_STDERR ? STDERR : STDOUT;
-            frame(out, stream, tty, line.toByteArray());
+            int stream = message.getStream() == LogStream.LOG_STREAM_STDERR ? StreamFrames.STDERR : StreamFrames.STDOUT;
+            StreamFrames.frame(out, stream, tty, line.toByteArray());
         }
         return out.toByteArray();
     }
 
     private static String timestamp(Timestamp time) {
-        return Times.instant(time).atOffset(ZoneOffset.UTC).format(NANOS);
+        return StreamFrames.timestamp(Times.instant(time));
     }
 
     private static String details(LogMessage message) {
@@ -195,16 +187,6 @@ final class LogEndpoints {
 
     private static String escaped(String text) {
         return URLEncoder.encode(text, StandardCharsets.UTF_8);
-    }
-
-    private static void frame(ByteArrayOutputStream out, int stream, boolean tty, byte[] payload) {
-        if (!tty) {
-            out.writeBytes(ByteBuffer.allocate(8)
-                    .put((byte) stream)
-                    .putInt(4, payload.length)
-                    .array());
-        }
-        out.writeBytes(payload);
     }
 
     private sealed interface Batch {}

@@ -1,6 +1,7 @@
 package io.skep.api;
 
 import io.skep.control.CommandException;
+import io.skep.engine.EngineException;
 
 /** How the refusal of a command reaches the client: gRPC code to HTTP status, and text (swarm-wire 8.2). */
 final class Refusals {
@@ -10,6 +11,24 @@ final class Refusals {
 
     static Reply reply(CommandException refusal) {
         return Reply.error(status(refusal.code()), text(refusal));
+    }
+
+    static Reply reply(EngineException refusal) {
+        int status = status(refusal.kind());
+        return status == 304 ? Reply.empty(status) : Reply.error(status, refusal.text());
+    }
+
+    private static int status(EngineException.Kind kind) {
+        return switch (kind) {
+            case INVALID -> 400;
+            case NOT_FOUND -> 404;
+            case CONFLICT -> 409;
+            case NOT_MODIFIED -> 304;
+            case FORBIDDEN -> 403;
+            case NOT_IMPLEMENTED -> 501;
+            case UNAVAILABLE -> 503;
+            case INTERNAL -> 500;
+        };
     }
 
     static int status(CommandException.Code code) {

@@ -24,6 +24,24 @@ sealed interface Reply {
      */
     record Streamed(int status, String contentType, StreamBody body) implements Reply {}
 
+    /**
+     * The connection becomes a stream in both directions (engine-api 1.6).
+     *
+     * @param body begins the stream and returns when it is over; what it throws before it began is answered as ever
+     */
+    record Duplex(DuplexBody body) implements Reply {
+        @Override
+        public int status() {
+            return 101;
+        }
+    }
+
+    /** Serves a stream in both directions. */
+    @FunctionalInterface
+    interface DuplexBody {
+        void serve(DuplexStream stream) throws Exception;
+    }
+
     /** Writes a streamed answer. */
     @FunctionalInterface
     interface StreamBody {

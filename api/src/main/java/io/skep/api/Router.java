@@ -4,6 +4,7 @@ import com.google.protobuf.ByteString;
 import io.netty.handler.codec.http.HttpHeaders;
 import io.netty.handler.codec.http.QueryStringDecoder;
 import io.skep.control.CommandException;
+import io.skep.engine.EngineException;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
@@ -28,7 +29,7 @@ final class Router {
         Reply answer(Call call) throws Exception;
     }
 
-    private record Route(String method, Pattern pattern, List<String> names, Endpoint endpoint) {}
+    private record Route(String method, Pattern pattern, List<String> names, Endpoint endpoint, boolean duplex) {}
 
     /**
      * Adds an endpoint.
@@ -37,6 +38,15 @@ final class Router {
      *     </code> also several; the first segment is fixed
      */
     void add(String method, String pattern, Endpoint endpoint) {
+        add(method, pattern, endpoint, false);
+    }
+
+    /** Adds an endpoint that may take the whole connection over, with a {@link Reply.Duplex}. */
+    void addDuplex(String method, String pattern, Endpoint endpoint) {
+        add(method, pattern, endpoint, true);
+    }
+
+    private void add(String method, String pattern, Endpoint endpoint, boolean duplex) {
         StringBuilder regex = new StringBuilder();
         List<String> names = new ArrayList<>();
         Matcher matcher = PARAMETER.matcher(pattern);
@@ -50,24 +60,44 @@ final class Router {
         regex.append(Pattern.quote(pattern.substring(from)));
         routesByHead
                 .computeIfAbsent(head(pattern), key -> new ArrayList<>())
-                .add(new Route(method, Pattern.compile(regex.toString()), List.copyOf(names), endpoint));
+                .add(new Route(method, Pattern.compile(regex.toString()), List.copyOf(names), endpoint, duplex));
     }
 
     /** Answers a request; refusals and failures become replies too. */
     Reply answer(String method, String uri, HttpHeaders headers, ByteString body) {
         try {
             return route(method, uri, headers, body);
-        } catch (ApiException e) {
-            return refusal(e.status(), e);
-        } catch (CommandException e) {
-            return Refusals.reply(e);
-        } catch (InterruptedException e) {
-            Thread.currentThread().interrupt();
-            return Reply.error(503, "the engine is stopping");
         } catch (Exception e) {
-            LOG.error("{} {} failed", method, pathOf(uri), e);
-            return Reply.error(500, "internal error: " + e);
+            return failure(method, uri, e);
         }
+    }
+
+    /** Returns what a request is answered that failed so. */
+    Reply failure(String method, String uri, Exception cause) {
+        return switch (cause) {
+            case ApiException e -> refusal(e.status(), e);
+            case CommandException e -> Refusals.reply(e);
+            case EngineException e -> Refusals.reply(e);
+            case InterruptedException _ -> {
+                Thread.currentThread().interrupt();
+                yield Reply.error(503, "the engine is stopping");
+            }
+            default -> {
+                LOG.error("{} {} failed", method, pathOf(uri), cause);
+                yield Reply.error(500, "internal error: " + cause);
+            }
+        };
+    }
+
+    /** Returns whether a request may take its connection over. */
+    boolean isDuplex(String method, String uri) {
+        String path = pathOf(uri);
+        Matcher versioned = VERSIONED.matcher(path);
+        String bare = versioned.matches() ? versioned.group(2) : path;
+        return routesByHead.getOrDefault(head(bare), List.of()).stream()
+                .anyMatch(route -> route.duplex
+                        && route.method.equals(method)
+                        && route.pattern.matcher(bare).matches());
     }
 
     private Reply route(String method, String uri, HttpHeaders headers, ByteString body) throws Exception {

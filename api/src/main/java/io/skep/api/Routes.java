@@ -10,6 +10,7 @@ final class Routes {
     static Router of(EngineInfo engine, SwarmNode node, EventBuffer events, @Nullable Engine containers) {
         Router router = new Router();
         Gate gate = new Gate(node);
+        EngineGate engineGate = new EngineGate(containers);
         new SystemEndpoints(engine, node, events).addTo(router);
         new EventEndpoints(gate, events).addTo(router);
         new SwarmEndpoints(gate, node).addTo(router);
@@ -19,6 +20,8 @@ final class Routes {
         new LogEndpoints(gate).addTo(router);
         new SecretEndpoints(gate).addTo(router);
         new NetworkEndpoints(gate).addTo(router);
+        new ContainerEndpoints(engineGate).addTo(router);
+        new ExecEndpoints(engineGate).addTo(router);
         AbsentEndpoints.addTo(router);
         return router;
     }

@@ -1,12 +1,19 @@
 package io.skep.api;
 
 import com.google.protobuf.Timestamp;
+import java.math.BigDecimal;
 import java.time.DateTimeException;
+import java.time.Duration;
 import java.time.Instant;
 import java.time.OffsetDateTime;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 
 /** Points in time as parameters of requests (engine-api 1.3). */
 final class Times {
+    private static final Pattern AGO_PART = Pattern.compile("(\\d{1,9}(?:\\.\\d{1,9})?)(h|ms|m|s|us)");
+    private static final Pattern AGO = Pattern.compile("(?:" + AGO_PART + "){1,5}");
+
     private Times() {}
 
     /**
@@ -34,6 +41,35 @@ final class Times {
             throw new ApiException(
                     400, "invalid value for " + name + ": \"" + text + "\" is neither seconds since 1970 nor RFC 3339");
         }
+    }
+
+    /**
+     * Reads what {@link #parse} reads, or how long ago it was, in Go's words: 1h30m.
+     *
+     * @throws ApiException 400 when it is none of them
+     */
+    static Instant parseOrAgo(String name, String text, Instant now) {
+        Matcher whole = AGO.matcher(text);
+        if (text.isEmpty() || !whole.matches()) {
+            return instant(parse(name, text));
+        }
+        Duration ago = Duration.ZERO;
+        Matcher part = AGO_PART.matcher(text);
+        while (part.find()) {
+            BigDecimal nanos = new BigDecimal(part.group(1)).multiply(BigDecimal.valueOf(nanos(part.group(2))));
+            ago = ago.plusNanos(nanos.longValue());
+        }
+        return now.minus(ago);
+    }
+
+    private static long nanos(String unit) {
+        return switch (unit) {
+            case "h" -> 3_600_000_000_000L;
+            case "m" -> 60_000_000_000L;
+            case "s" -> 1_000_000_000L;
+            case "ms" -> 1_000_000L;
+            default -> 1_000L;
+        };
     }
 
     static Timestamp of(Instant instant) {

@@ -414,7 +414,7 @@ class DockerCliTest {
     void whatIsNotThereNamesItself(String program) throws Exception {
         DockerCli docker = docker(program);
 
-        assertThat(docker.run("ps").err()).contains("GET /containers/json is not there yet");
+        assertThat(docker.run("ps").err()).contains("This node runs no containers");
         assertThat(docker.run("pull", "busybox").err()).contains("POST /images/create is not there yet");
         assertThat(docker.run("service", "create", "-d", "--name", "web", "busybox")
                         .err())

@@ -132,7 +132,7 @@ class GateTest {
                 "GET|/events?since=5&until=3|400|cannot be after",
                 "GET|/events?since=x|400|neither seconds since 1970 nor RFC 3339",
                 "GET|/networks/nope|404|network nope not found",
-                "POST|/containers/create|501|POST /containers/create is not there yet",
+                "POST|/containers/a/start|503|This node runs no containers",
                 "GET|/distribution/a/b:c/json|501|GET /distribution/{name}/json is not there yet",
                 "DELETE|/_ping|404|page not found",
                 "GET|/nodes/|404|page not found"

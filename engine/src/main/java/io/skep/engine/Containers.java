@@ -9,6 +9,7 @@ import io.skep.engine.record.CreateContainer;
 import io.skep.engine.record.HostConfig;
 import java.io.IOException;
 import java.nio.file.Files;
+import java.nio.file.Path;
 import java.security.SecureRandom;
 import java.util.ArrayList;
 import java.util.Collection;
@@ -20,6 +21,7 @@ import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.Future;
 import java.util.regex.Pattern;
+import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -188,6 +190,12 @@ public final class Containers {
                     + "\". You have to remove (or rename) that container to be able to reuse that name.");
         }
         return wanted;
+    }
+
+    /** Returns where the log of a container is, or null when it is not in a file that users may read. */
+    public @Nullable Path logFile(Container container) {
+        ContainerRecord record = container.record();
+        return record.getHostConfig().getLogConfig().getType().equals(LogDrivers.NORMAL) ? logs.file(record) : null;
     }
 
     public void rename(Container container, String name) {

@@ -36,7 +36,6 @@ final class TestEngine implements AutoCloseable {
 
     final ContainerdFixture fixture = new ContainerdFixture();
     final BlockingQueue<EngineEvent> events = new LinkedBlockingQueue<>();
-    final EngineEvents listeners = new EngineEvents();
     private final Image image;
     Life life;
 
@@ -67,14 +66,9 @@ final class TestEngine implements AutoCloseable {
                     InstantSource.system(),
                     executor,
                     timer,
-                    this::tell);
+                    events::add);
             containers = new Containers(parts, (reference, platform) -> image, new LogDrivers(folder));
             execs = new Execs(parts);
-        }
-
-        private void tell(EngineEvent event) {
-            events.add(event);
-            listeners.tell(event);
         }
 
         /** Goes away without a word, as a killed process does; threads end with their pipes. */

@@ -242,7 +242,6 @@ final class Goal {
             Set<String> told = new HashSet<>();
             Set<String> runs = new HashSet<>();
             Set<String> needed = new HashSet<>();
-            Set<String> used = new HashSet<>();
             for (Task task : state.tasksOfNode(nodeId)) {
                 if (task.getStatus().getStateValue() >= TaskState.ASSIGNED_VALUE) {
                     told.add(task.getId());
@@ -253,7 +252,6 @@ final class Goal {
                 if (task.getStatus().getStateValue() >= TaskState.ASSIGNED_VALUE
                         && task.getStatus().getStateValue() <= TaskState.RUNNING_VALUE) {
                     needed.addAll(world.invariants().needed(task));
-                    used.addAll(Invariants.used(task));
                 }
             }
             if (!runs.equals(world.invariants().running(nodeId))) {
@@ -264,8 +262,7 @@ final class Goal {
             }
             Set<String> has = new HashSet<>(agent.runner.secrets());
             has.addAll(agent.runner.configs());
-            // What was removed while a task uses it stays there as long as the task.
-            if (!has.containsAll(needed) || !used.containsAll(has)) {
+            if (!has.equals(needed)) {
                 return board + " has secrets and configs " + has + " and needs " + needed;
             }
         }

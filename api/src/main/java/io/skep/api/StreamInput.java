@@ -1,0 +1,57 @@
+package io.skep.api;
+
+import java.io.IOException;
+import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/** Feeds a process with what a client sends. */
+final class StreamInput {
+    private static final Logger LOG = LoggerFactory.getLogger(StreamInput.class);
+
+    private StreamInput() {}
+
+    /** Takes input. */
+    @FunctionalInterface
+    interface Sink {
+        /** Takes bytes; false when the process reads no more. */
+        boolean feed(byte[] bytes, int offset, int length) throws IOException, InterruptedException;
+    }
+
+    /** Tells a process that no more comes. */
+    @FunctionalInterface
+    interface End {
+        void run() throws InterruptedException;
+    }
+
+    /**
+     * Starts to feed; interrupting the returned thread ends it.
+     *
+     * @param keys by which the client can leave, or null
+     * @param leaves called when it did
+     */
+    static Thread feed(DuplexStream stream, @Nullable DetachKeys keys, Sink sink, End end, Runnable leaves) {
+        return Thread.ofVirtual().name("api-stdin").start(() -> {
+            try {
+                byte[] piece = stream.read();
+                while (piece != null) {
+                    byte[] bytes = keys == null ? piece : keys.pass(piece);
+                    boolean reads = sink.feed(bytes, 0, bytes.length);
+                    if (keys != null && keys.left()) {
+                        leaves.run();
+                        return;
+                    }
+                    if (!reads) {
+                        return;
+                    }
+                    piece = stream.read();
+                }
+                end.run();
+            } catch (InterruptedException | IOException e) {
+                LOG.debug("input of a client ended: {}", e.toString());
+            } catch (RuntimeException e) {
+                LOG.warn("input of a client could not be passed on", e);
+            }
+        });
+    }
+}

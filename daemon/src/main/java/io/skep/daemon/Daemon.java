@@ -133,7 +133,8 @@ final class Daemon {
                 wanted.containerd(),
                 wanted.runtimes(),
                 wanted.defaultRuntime(),
-                wanted.cgroupParent());
+                wanted.cgroupParent(),
+                wanted.registries());
         try {
             return keep("engine", new Engine(settings));
         } catch (EngineException | IOException e) {

@@ -80,6 +80,21 @@ public final class Containers {
                 .toList();
     }
 
+    /** Returns which images are needed. */
+    List<ImageUsers.User> imageUsers() {
+        return byId.values().stream()
+                .map(Container::record)
+                .map(each -> new ImageUsers.User(each.getId(), each.getImageId(), isAlive(each)))
+                .toList();
+    }
+
+    private static boolean isAlive(ContainerRecord record) {
+        return switch (record.getState().getStatus()) {
+            case RUNNING, PAUSED, RESTARTING -> true;
+            default -> false;
+        };
+    }
+
     /**
      * Finds a container.
      *

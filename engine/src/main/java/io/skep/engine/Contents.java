@@ -1,16 +1,23 @@
 package io.skep.engine;
 
 import com.google.protobuf.ByteString;
+import com.google.protobuf.FieldMask;
 import io.grpc.ClientInterceptor;
+import io.grpc.Context;
 import io.grpc.Status;
 import io.grpc.StatusException;
 import io.grpc.StatusRuntimeException;
 import io.grpc.stub.BlockingClientCall;
 import io.skep.containerd.content.AbortRequest;
+import io.skep.containerd.content.Info;
 import io.skep.containerd.content.InfoRequest;
+import io.skep.containerd.content.InfoResponse;
+import io.skep.containerd.content.ListContentRequest;
+import io.skep.containerd.content.ListContentResponse;
 import io.skep.containerd.content.ReadContentRequest;
 import io.skep.containerd.content.ReadContentResponse;
 import io.skep.containerd.content.StatusRequest;
+import io.skep.containerd.content.UpdateRequest;
 import io.skep.containerd.content.WriteAction;
 import io.skep.containerd.content.WriteContentRequest;
 import io.skep.containerd.content.WriteContentResponse;
@@ -18,8 +25,11 @@ import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
+import java.security.MessageDigest;
+import java.util.HashMap;
 import java.util.Iterator;
 import java.util.Map;
+import java.util.Optional;
 
 /**
  * The blobs that containerd keeps: manifests, configurations and layers, each named by its digest.
@@ -38,8 +48,37 @@ final class Contents {
 
     /** Whether the blob is there. */
     boolean has(String digest) {
+        return info(digest).isPresent();
+    }
+
+    /** Returns size and labels of a blob, if it is there. */
+    Optional<Info> info(String digest) {
         InfoRequest request = InfoRequest.newBuilder().setDigest(digest).build();
-        return Containerd.found(() -> containerd.content().info(request)).isPresent();
+        return Containerd.found(() -> containerd.content().info(request)).map(InfoResponse::getInfo);
+    }
+
+    /** Returns the digests of all blobs that are there, with their sizes in bytes. */
+    Map<String, Long> sizes() {
+        Map<String, Long> sizes = new HashMap<>();
+        Iterator<ListContentResponse> parts = containerd.content().list(ListContentRequest.getDefaultInstance());
+        while (parts.hasNext()) {
+            for (Info info : parts.next().getInfoList()) {
+                sizes.put(info.getDigest(), info.getSize());
+            }
+        }
+        return sizes;
+    }
+
+    /** Adds labels to a blob; those it has stay. */
+    void label(String digest, Map<String, String> labels) {
+        FieldMask.Builder mask = FieldMask.newBuilder();
+        labels.keySet().forEach(key -> mask.addPaths("labels." + key));
+        var _ = containerd
+                .content()
+                .update(UpdateRequest.newBuilder()
+                        .setInfo(Info.newBuilder().setDigest(digest).putAllLabels(labels))
+                        .setUpdateMask(mask)
+                        .build());
     }
 
     /** Returns how much of an upload is there already, in bytes; 0 when there is none. */
@@ -112,6 +151,55 @@ final class Contents {
         }
     }
 
+    /** What was stored. */
+    record Stored(String digest, long size) {}
+
+    /** Takes in a blob whose digest is not known before. */
+    Stored write(String reference, InputStream in, ClientInterceptor lease) throws IOException, InterruptedException {
+        MessageDigest sha256 = Digests.sha256();
+        long size = 0;
+        BlockingClientCall<WriteContentRequest, WriteContentResponse> call =
+                containerd.uploads().withInterceptors(lease).write();
+        try {
+            byte[] chunk = new byte[CHUNK_BYTES];
+            int length;
+            while ((length = in.readNBytes(chunk, 0, chunk.length)) > 0) {
+                sha256.update(chunk, 0, length);
+                send(
+                        call,
+                        WriteContentRequest.newBuilder()
+                                .setAction(WriteAction.WRITE)
+                                .setRef(reference)
+                                .setOffset(size)
+                                .setData(ByteString.copyFrom(chunk, 0, length))
+                                .build());
+                size += length;
+            }
+            String digest = Digests.name(sha256.digest());
+            try {
+                send(
+                        call,
+                        WriteContentRequest.newBuilder()
+                                .setAction(WriteAction.COMMIT)
+                                .setRef(reference)
+                                .setTotal(size)
+                                .setExpected(digest)
+                                .setOffset(size)
+                                .build());
+            } catch (StatusException e) {
+                if (e.getStatus().getCode() != Status.Code.ALREADY_EXISTS) {
+                    throw e;
+                }
+            }
+            call.halfClose();
+            return new Stored(digest, size);
+        } catch (StatusException e) {
+            throw failure("", reference, e);
+        } finally {
+            call.cancel("the upload is over", null);
+        }
+    }
+
     private static void send(
             BlockingClientCall<WriteContentRequest, WriteContentResponse> call, WriteContentRequest request)
             throws StatusException, InterruptedException {
@@ -135,7 +223,9 @@ final class Contents {
             abort(reference);
         }
         return new IOException(
-                "content " + digest + " was not stored: " + e.getStatus().getDescription(), e);
+                "content " + digest + (digest.isEmpty() ? "" : " ") + "was not stored: "
+                        + e.getStatus().getDescription(),
+                e);
     }
 
     /** Forgets an upload. */
@@ -168,18 +258,35 @@ final class Contents {
         return out.toByteArray();
     }
 
+    /** Returns the first bytes of a blob, fewer if it has not as many. */
+    byte[] begin(String digest, int length) throws IOException {
+        ByteArrayOutputStream out = new ByteArrayOutputStream();
+        copy(ReadContentRequest.newBuilder().setDigest(digest).setSize(length).build(), out);
+        return out.toByteArray();
+    }
+
     /** Writes a blob to a stream. */
     void copy(String digest, OutputStream out) throws IOException {
+        copy(ReadContentRequest.newBuilder().setDigest(digest).build(), out);
+    }
+
+    private void copy(ReadContentRequest request, OutputStream out) throws IOException {
+        // Without it a reader that gives up would leave the call, and what waits in it, behind.
+        Context.CancellableContext context = Context.current().withCancellation();
+        Context before = context.attach();
         try {
-            Iterator<ReadContentResponse> parts = containerd
-                    .content()
-                    .read(ReadContentRequest.newBuilder().setDigest(digest).build());
+            Iterator<ReadContentResponse> parts = containerd.content().read(request);
             while (parts.hasNext()) {
                 parts.next().getData().writeTo(out);
             }
         } catch (StatusRuntimeException e) {
             throw new IOException(
-                    "content " + digest + " cannot be read: " + e.getStatus().getDescription(), e);
+                    "content " + request.getDigest() + " cannot be read: "
+                            + e.getStatus().getDescription(),
+                    e);
+        } finally {
+            context.detach(before);
+            context.cancel(null);
         }
     }
 }

@@ -8,6 +8,7 @@ import io.netty.channel.epoll.Epoll;
 import io.netty.channel.epoll.EpollIoHandler;
 import io.netty.util.concurrent.DefaultThreadFactory;
 import io.skep.containerd.version.VersionResponse;
+import io.skep.engine.image.Registries;
 import java.io.File;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -48,7 +49,7 @@ public final class Engine implements AutoCloseable {
     private static final Duration CONTAINERD_PATIENCE = Duration.ofSeconds(10);
 
     /** What there is once the engine has started. */
-    private record Started(ContainerParts parts, Containers containers, Execs execs, Volumes volumes) {}
+    private record Started(ContainerParts parts, Containers containers, Images images, Execs execs, Volumes volumes) {}
 
     private final EngineSettings settings;
     private final EngineEvents events = new EngineEvents();
@@ -173,7 +174,7 @@ public final class Engine implements AutoCloseable {
         Path root = settings.dataRoot().resolve("engine");
         Layers layers = new Layers(containerd, Layers.usableSnapshotter(containerd));
         ContainerFolder folder = new ContainerFolder(root.resolve("containers"));
-        ImageSource images = new NoImages();
+        ImageStore store = new ImageStore(containerd, layers, InstantSource.system());
         Volumes volumes = new Volumes(root.resolve("volumes"), InstantSource.system(), events::tell);
         ContainerParts parts = new ContainerParts(
                 containerd,
@@ -190,7 +191,14 @@ public final class Engine implements AutoCloseable {
                 executor,
                 timer,
                 events::tell);
-        return new Started(parts, new Containers(parts, images, new LogDrivers(folder)), new Execs(parts), volumes);
+        Containers containers = new Containers(parts, store, new LogDrivers(folder));
+        Images images = new Images(
+                store,
+                containers::imageUsers,
+                new Registries(settings.registries(), System.getenv()),
+                InstantSource.system(),
+                events::tell);
+        return new Started(parts, containers, images, new Execs(parts), volumes);
     }
 
     private Started started() {
@@ -219,6 +227,11 @@ public final class Engine implements AutoCloseable {
     /** Returns the containers; waits for the engine to start. */
     public Containers containers() {
         return started().containers();
+    }
+
+    /** Returns the images; waits for the engine to start. */
+    public Images images() {
+        return started().images();
     }
 
     /** Returns the further processes in containers; waits for the engine to start. */

@@ -1,5 +1,6 @@
 package io.skep.engine;
 
+import io.skep.engine.image.RegistrySettings;
 import java.nio.file.Path;
 import java.util.Map;
 
@@ -13,6 +14,7 @@ import java.util.Map;
  * @param runtimes paths of the programs that run containers, by the name users give
  * @param defaultRuntime name of the one that is used unless a user says otherwise
  * @param cgroupParent where the cgroups of containers are made; empty for the default
+ * @param registries how images are fetched and sent
  */
 public record EngineSettings(
         Path dataRoot,
@@ -20,7 +22,8 @@ public record EngineSettings(
         String containerd,
         Map<String, String> runtimes,
         String defaultRuntime,
-        String cgroupParent) {
+        String cgroupParent,
+        RegistrySettings registries) {
     public EngineSettings {
         runtimes = Map.copyOf(runtimes);
     }

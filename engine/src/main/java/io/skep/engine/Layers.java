@@ -11,6 +11,8 @@ import io.skep.containerd.snapshots.PrepareSnapshotRequest;
 import io.skep.containerd.snapshots.RemoveSnapshotRequest;
 import io.skep.containerd.snapshots.SnapshotsGrpc;
 import io.skep.containerd.snapshots.StatSnapshotRequest;
+import io.skep.containerd.snapshots.UsageRequest;
+import io.skep.containerd.snapshots.UsageResponse;
 import io.skep.containerd.types.Descriptor;
 import io.skep.containerd.types.Mount;
 import java.io.IOException;
@@ -85,15 +87,22 @@ final class Layers {
             throw new IOException(
                     "the image has " + layers.size() + " layers, but its configuration names " + diffIds.size());
         }
-        String parent = "";
         for (int i = 0; i < layers.size(); i++) {
-            String name = chainId(diffIds.subList(0, i + 1));
-            if (!has(name)) {
-                unpack(layers.get(i), diffIds.get(i), parent, name, lease);
-            }
-            parent = name;
+            unpack(layers.get(i), diffIds, i, lease);
         }
-        return parent;
+        return chainId(diffIds);
+    }
+
+    /**
+     * Unpacks one layer, unless it is there.
+     *
+     * @param index of the layer; those below it must be there
+     */
+    void unpack(Descriptor layer, List<String> diffIds, int index, ClientInterceptor lease) throws IOException {
+        String name = chainId(diffIds.subList(0, index + 1));
+        if (!has(name)) {
+            unpack(layer, diffIds.get(index), chainId(diffIds.subList(0, index)), name, lease);
+        }
     }
 
     private void unpack(Descriptor layer, String diffId, String parent, String name, ClientInterceptor lease)
@@ -148,6 +157,17 @@ final class Layers {
             // Another image with the same layer was unpacked at the same time.
             remove(key);
         }
+    }
+
+    /** Returns how much room a snapshot takes for itself, in bytes; 0 when it is not there. */
+    long usageBytes(String name) {
+        UsageRequest request = UsageRequest.newBuilder()
+                .setSnapshotter(snapshotter)
+                .setKey(name)
+                .build();
+        return Containerd.found(() -> containerd.snapshots().usage(request))
+                .map(UsageResponse::getSize)
+                .orElse(0L);
     }
 
     /** Makes the file system that a container may write, on top of the layers. */

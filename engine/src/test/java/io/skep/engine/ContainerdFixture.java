@@ -15,8 +15,19 @@ final class ContainerdFixture implements AutoCloseable {
     final Containerd containerd;
 
     ContainerdFixture() throws IOException {
-        // Not the temporary folder of JUnit: /tmp may be an overlay, on which no overlay can be made.
-        folder = Files.createTempDirectory(Path.of("/var/tmp"), "skep-engine-test");
+        this(emptyFolder());
+    }
+
+    /**
+     * Returns a folder that is not in the temporary one of JUnit: /tmp may be an overlay, on which none can be made.
+     */
+    static Path emptyFolder() throws IOException {
+        return Files.createTempDirectory(Path.of("/var/tmp"), "skep-engine-test");
+    }
+
+    /** @param folder is deleted in the end */
+    ContainerdFixture(Path folder) throws IOException {
+        this.folder = folder;
         process = new ContainerdProcess("containerd", folder.resolve("data"), folder.resolve("run"));
         containerd = new Containerd(process.socket(), "skep-test", loops);
         containerd

@@ -3,6 +3,7 @@ package io.skep.engine;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.skep.engine.image.RegistrySettings;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -34,7 +35,8 @@ final class EngineTest {
                 containerd,
                 Map.of("runc", "runc"),
                 "runc",
-                "");
+                "",
+                RegistrySettings.DEFAULT);
     }
 
     @Test

@@ -1,5 +1,6 @@
 package io.skep.daemon.config;
 
+import io.skep.engine.image.RegistrySettings;
 import io.skep.wire.GenericResource;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -117,7 +118,8 @@ public record Configuration(
             String containerd,
             Map<String, String> runtimes,
             String defaultRuntime,
-            String cgroupParent) {
+            String cgroupParent,
+            RegistrySettings registries) {
         public Engine {
             runtimes = Map.copyOf(runtimes);
         }

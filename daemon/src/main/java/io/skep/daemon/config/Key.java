@@ -132,7 +132,42 @@ enum Key {
             "--cgroup-parent",
             Type.STRING,
             "CGROUP",
-            "parent of the cgroups of containers that name none; /skep when it is not set");
+            "parent of the cgroups of containers that name none; /skep when it is not set"),
+    REGISTRY_MIRRORS(
+            "registry-mirrors",
+            "",
+            "--registry-mirror",
+            Type.STRINGS,
+            "URL",
+            "registries that are asked first for images that name none"),
+    INSECURE_REGISTRIES(
+            "insecure-registries",
+            "",
+            "--insecure-registry",
+            Type.STRINGS,
+            "HOST:PORT|CIDR",
+            "registries that may have any certificate, or no TLS; those of this machine always may"),
+    MAX_CONCURRENT_DOWNLOADS(
+            "max-concurrent-downloads",
+            "",
+            "--max-concurrent-downloads",
+            Type.INTEGER,
+            "NUMBER",
+            "layers of an image that are fetched at the same time"),
+    MAX_CONCURRENT_UPLOADS(
+            "max-concurrent-uploads",
+            "",
+            "--max-concurrent-uploads",
+            Type.INTEGER,
+            "NUMBER",
+            "layers of an image that are sent at the same time"),
+    MAX_DOWNLOAD_ATTEMPTS(
+            "max-download-attempts",
+            "",
+            "--max-download-attempts",
+            Type.INTEGER,
+            "NUMBER",
+            "how often a layer is asked for before its pull fails");
 
     /** The type of a value in the file. */
     enum Type {

@@ -5,6 +5,7 @@ import io.skep.daemon.config.Configuration.Endpoint;
 import io.skep.daemon.config.Configuration.LogFormat;
 import io.skep.daemon.config.Configuration.LogLevel;
 import io.skep.daemon.config.Configuration.TlsMode;
+import io.skep.engine.image.RegistrySettings;
 import io.skep.wire.DiscreteGenericResource;
 import io.skep.wire.GenericResource;
 import io.skep.wire.NamedGenericResource;
@@ -23,6 +24,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.TreeMap;
 import java.util.function.Function;
 import java.util.regex.Pattern;
@@ -249,7 +251,46 @@ final class Settings {
                 containerd,
                 runtimes,
                 normal.text(),
-                single(Key.CGROUP_PARENT, "", DEFAULT).text());
+                single(Key.CGROUP_PARENT, "", DEFAULT).text(),
+                registries());
+    }
+
+    private RegistrySettings registries() {
+        RegistrySettings normal = RegistrySettings.DEFAULT;
+        return new RegistrySettings(
+                parsed(Key.REGISTRY_MIRRORS, text -> {
+                    URI uri = URI.create(text);
+                    if (!Set.of("http", "https").contains(String.valueOf(uri.getScheme())) || uri.getHost() == null) {
+                        throw new IllegalArgumentException("an URL with http or https is wanted");
+                    }
+                    if (uri.getUserInfo() != null || uri.getQuery() != null || uri.getFragment() != null) {
+                        throw new IllegalArgumentException("the URL may have neither a user, nor a query or fragment");
+                    }
+                    return text;
+                }),
+                parsed(Key.INSECURE_REGISTRIES, text -> {
+                    if (text.contains("://")) {
+                        throw new IllegalArgumentException("HOST, HOST:PORT or a network is wanted, without scheme");
+                    }
+                    return text;
+                }),
+                normal.certificates(),
+                positive(Key.MAX_CONCURRENT_DOWNLOADS, normal.downloadsMax()),
+                positive(Key.MAX_CONCURRENT_UPLOADS, normal.uploadsMax()),
+                positive(Key.MAX_DOWNLOAD_ATTEMPTS, normal.attemptsMax()),
+                normal.retryPause(),
+                normal.silenceMax());
+    }
+
+    private int positive(Key key, int standard) {
+        Setting number = single(key, Integer.toString(standard), DEFAULT);
+        return convert(key, number, text -> {
+            int value = Integer.parseInt(text);
+            if (value < 1) {
+                throw new IllegalArgumentException("a number above 0 is wanted");
+            }
+            return value;
+        });
     }
 
     private Optional<Endpoint> metricsAddress() {

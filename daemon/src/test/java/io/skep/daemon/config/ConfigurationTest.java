@@ -8,6 +8,7 @@ import io.skep.daemon.config.Configuration.Endpoint;
 import io.skep.daemon.config.Configuration.LogFormat;
 import io.skep.daemon.config.Configuration.LogLevel;
 import io.skep.daemon.config.Configuration.TlsMode;
+import io.skep.engine.image.RegistrySettings;
 import io.skep.wire.DiscreteGenericResource;
 import io.skep.wire.GenericResource;
 import io.skep.wire.NamedGenericResource;
@@ -58,7 +59,12 @@ class ConfigurationTest {
               "containerd": "/run/containerd/containerd.sock",
               "runtimes": {"crun": {"path": "/usr/bin/crun"}},
               "default-runtime": "crun",
-              "cgroup-parent": "/skep"
+              "cgroup-parent": "/skep",
+              "registry-mirrors": ["https://mirror.example"],
+              "insecure-registries": ["registry.example:5000", "10.0.0.0/8"],
+              "max-concurrent-downloads": 2,
+              "max-concurrent-uploads": 4,
+              "max-download-attempts": 7
             }
             """;
 
@@ -100,7 +106,16 @@ class ConfigurationTest {
                     "/run/containerd/containerd.sock",
                     Map.of("runc", "runc", "crun", "/usr/bin/crun"),
                     "crun",
-                    "/skep"));
+                    "/skep",
+                    new RegistrySettings(
+                            List.of("https://mirror.example"),
+                            List.of("registry.example:5000", "10.0.0.0/8"),
+                            RegistrySettings.DEFAULT.certificates(),
+                            2,
+                            4,
+                            7,
+                            RegistrySettings.DEFAULT.retryPause(),
+                            RegistrySettings.DEFAULT.silenceMax())));
 
     private static final Surroundings LINUX = new Surroundings(Map.of(), false, Path.of("/root"), false);
 
@@ -130,7 +145,8 @@ class ConfigurationTest {
                         new Configuration.Log(LogLevel.INFO, LogFormat.TEXT),
                         Optional.empty(),
                         Optional.of(Duration.ofSeconds(15)),
-                        new Configuration.Engine(true, "", Map.of("runc", "runc"), "runc", "")));
+                        new Configuration.Engine(
+                                true, "", Map.of("runc", "runc"), "runc", "", RegistrySettings.DEFAULT)));
     }
 
     @Test
@@ -194,7 +210,13 @@ class ConfigurationTest {
                 "--containerd=/run/containerd/containerd.sock",
                 "--add-runtime=crun=/usr/bin/crun",
                 "--default-runtime=crun",
-                "--cgroup-parent=/skep");
+                "--cgroup-parent=/skep",
+                "--registry-mirror=https://mirror.example",
+                "--insecure-registry=registry.example:5000",
+                "--insecure-registry=10.0.0.0/8",
+                "--max-concurrent-downloads=2",
+                "--max-concurrent-uploads=4",
+                "--max-download-attempts=7");
         assertThat(loaded.configuration()).isEqualTo(EVERYTHING_RESOLVED);
         assertThat(loaded.values())
                 .allSatisfy(value -> assertThat(value.sources()).singleElement().isInstanceOf(Source.Flag.class));

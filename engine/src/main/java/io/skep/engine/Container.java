@@ -297,6 +297,7 @@ public final class Container {
             Networking.Attached network = parts.networking().attach(record);
             record = record.toBuilder().putAllEndpoints(network.endpoints()).build();
             List<Mounted> mounts = new ArrayList<>(network.files());
+            mounts.addAll(SharedMemory.activate(sharedMemory(), record));
             mounts.addAll(parts.mounts().activate(record));
             List<Mount> rootfs = parts.layers().mounts(id());
             Surroundings surroundings = surroundings(record.getConfig().getUser(), network.namespace(), mounts, rootfs);
@@ -337,6 +338,7 @@ public final class Container {
             tasks.kill(id(), "", Signals.KILL, true);
             tasks.delete(id());
             parts.mounts().deactivate(record);
+            SharedMemory.deactivate(sharedMemory(), record);
             parts.networking().detach(record);
             log.ended();
             change(state -> state.setStatus(before)
@@ -381,7 +383,30 @@ public final class Container {
                 (parent.isEmpty() ? parts.cgroupParent() : parent) + "/" + id(),
                 parts.host().unifiedCgroups(),
                 mounts,
-                parts.host().capabilityLast());
+                parts.host().capabilities(),
+                joined(host),
+                Devices.of(host),
+                host.getInit() ? parts.host().init() : "");
+    }
+
+    /** Returns the namespaces of other containers that this one joins. */
+    private Map<String, String> joined(HostConfig host) {
+        Map<String, String> joined = new HashMap<>();
+        Map.of("pid", host.getPidMode(), "ipc", host.getIpcMode()).forEach((kind, mode) -> {
+            if (mode.startsWith(HostConfigRules.JOINED)) {
+                String other = mode.substring(HostConfigRules.JOINED.length());
+                joined.put(kind, "/proc/" + pidOf(other, kind) + "/ns/" + kind);
+            }
+        });
+        return joined;
+    }
+
+    private int pidOf(String other, String kind) {
+        return tasks.get(other, "")
+                .filter(process -> process.getStatus() == io.skep.containerd.tasktypes.Status.RUNNING)
+                .orElseThrow(() -> EngineException.conflict(
+                        "cannot join " + kind + " namespace of a non running container: " + other))
+                .getPid();
     }
 
     private void updateSpecification(Surroundings surroundings) {
@@ -396,6 +421,10 @@ public final class Container {
     }
 
     // ---- pipes
+
+    private Path sharedMemory() {
+        return parts.pipeFolder().resolveSibling("shm");
+    }
 
     private Path pipeFolder() {
         return parts.pipeFolder().resolve(id());
@@ -494,6 +523,7 @@ public final class Container {
             closePipes(ending);
             log.ended();
             parts.mounts().deactivate(record);
+            SharedMemory.deactivate(sharedMemory(), record);
             parts.networking().detach(record);
             run = null;
             if (health != null) {
@@ -757,6 +787,7 @@ public final class Container {
 
     /** Changes what the container may use, at once if it runs. */
     public void update(Resources resources, @Nullable RestartPolicy policy) {
+        HostConfigRules.check(resources, parts.host().unifiedCgroups());
         lock.lock();
         try {
             if (isRunning()) {
@@ -1019,6 +1050,7 @@ public final class Container {
         lock.lock();
         try {
             parts.mounts().deactivate(record);
+            SharedMemory.deactivate(sharedMemory(), record);
             parts.networking().detach(record);
             Instant now = parts.clock().instant();
             boolean again = mustRestart(255);

@@ -140,6 +140,12 @@ public final class Containers {
         if (config.getEntrypointCount() == 0 && config.getCmdCount() == 0) {
             throw EngineException.invalid("no command specified");
         }
+        host = joined(host);
+        HostConfigRules.check(host, parts.host().unifiedCgroups());
+        if (host.getInit() && parts.host().init().isEmpty()) {
+            throw EngineException.invalid(
+                    "Init is not supported on this machine: install docker-init, tini or catatonit");
+        }
         parts.runtimes().check(host.getRuntime());
         logs.check(host.getLogConfig());
         HealthMonitor.check(config);
@@ -165,13 +171,15 @@ public final class Containers {
                 .setState(ContainerState.newBuilder().setStatus(ContainerStatus.CREATED))
                 .setSnapshotter(parts.layers().snapshotter());
         boolean made = false;
+        ContainerLog log = null;
         try {
             parts.networking().check(record.build());
             record.addAllMounts(
                     parts.mounts().create(record.build(), each -> require(each).record()));
             Files.createDirectories(parts.folder().of(id));
             ContainerRecord complete = record.build();
-            Container container = new Container(parts, complete, logs.open(complete), this::forget);
+            log = logs.open(complete);
+            Container container = new Container(parts, complete, log, this::forget);
             container.create(image);
             byId.put(id, container);
             made = true;
@@ -182,8 +190,37 @@ public final class Containers {
             if (!made) {
                 idByName.remove(reserved, id);
                 parts.mounts().release(record.build(), true);
+                discard(id, log);
             }
         }
+    }
+
+    /** Deletes what a creation that failed has left. */
+    private void discard(String id, @Nullable ContainerLog log) {
+        try {
+            if (log != null) {
+                log.close();
+            }
+            parts.folder().delete(id);
+        } catch (IOException e) {
+            LOG.warn("The folder of a container that was not made is left: {}", e.getMessage());
+        }
+    }
+
+    /** A container that is joined is known by its id: its name may go to another. */
+    private HostConfig joined(HostConfig host) {
+        return host.toBuilder()
+                .setPidMode(joined(host.getPidMode()))
+                .setIpcMode(joined(host.getIpcMode()))
+                .build();
+    }
+
+    private String joined(String mode) {
+        return mode.startsWith(HostConfigRules.JOINED) && mode.length() > HostConfigRules.JOINED.length()
+                ? HostConfigRules.JOINED
+                        + require(mode.substring(HostConfigRules.JOINED.length()))
+                                .id()
+                : mode;
     }
 
     private String reserve(String name, String id) {

@@ -4,11 +4,14 @@ import com.google.protobuf.Any;
 import com.google.protobuf.ByteString;
 import io.avaje.json.stream.BytesJsonWriter;
 import io.avaje.json.stream.JsonStream;
+import io.skep.engine.Devices.Device;
 import io.skep.engine.record.Config;
 import io.skep.engine.record.HostConfig;
 import io.skep.engine.record.Resources;
 import io.skep.engine.record.StringList;
+import io.skep.engine.record.ThrottleDevice;
 import io.skep.engine.record.Ulimit;
+import io.skep.engine.record.WeightDevice;
 import java.math.BigInteger;
 import java.util.ArrayList;
 import java.util.Collection;
@@ -32,10 +35,16 @@ final class OciSpecification {
     private static final String PROCESS_TYPE = "types.containerd.io/opencontainers/runtime-spec/1/Process";
     private static final String RESOURCES_TYPE = "types.containerd.io/opencontainers/runtime-spec/1/LinuxResources";
 
+    /** Where the program is mounted that is the first process with {@code --init}. */
+    private static final String INIT_PATH = "/sbin/docker-init";
+
     private static final JsonStream STREAM = JsonStream.builder().build();
 
     private static final int SHM_BYTES_DEFAULT = 64 << 20;
     private static final String DEFAULT_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+    /** The modes in which a container has shared memory of its own. */
+    private static final Set<String> SHM_MODES = Set.of("", "private");
 
     /** The capabilities a container has unless its user says otherwise. */
     private static final Set<String> CAPABILITIES = Set.of(
@@ -55,7 +64,7 @@ final class OciSpecification {
             "CAP_SYS_CHROOT");
 
     /** All capabilities of Linux 5.9 and later, by their numbers. */
-    private static final List<String> EVERY_CAPABILITY = List.of(
+    static final List<String> EVERY_CAPABILITY = List.of(
             "CAP_CHOWN",
             "CAP_DAC_OVERRIDE",
             "CAP_DAC_READ_SEARCH",
@@ -128,7 +137,10 @@ final class OciSpecification {
      * @param cgroupPath where the container is counted and limited
      * @param unifiedCgroups whether the host has version 2 of control groups only
      * @param mounts what is mounted beside the defaults, in their order
-     * @param capabilityLast number of the last capability the kernel knows
+     * @param capabilities bits of those that the engine can give
+     * @param joined paths of namespaces of other containers that are joined, by their kind
+     * @param devices what is there beside the devices of every container
+     * @param init path of the program that is the first process, or empty for the container's own
      */
     record Surroundings(
             String id,
@@ -139,8 +151,13 @@ final class OciSpecification {
             String cgroupPath,
             boolean unifiedCgroups,
             List<Mounted> mounts,
-            int capabilityLast) {
+            long capabilities,
+            Map<String, String> joined,
+            List<Device> devices,
+            String init) {
         Surroundings {
+            joined = Map.copyOf(joined);
+            devices = List.copyOf(devices);
             groups = List.copyOf(groups);
             mounts = List.copyOf(mounts);
         }
@@ -166,32 +183,41 @@ final class OciSpecification {
 
         Map<String, Object> all = new LinkedHashMap<>();
         all.put("ociVersion", "1.0.2");
-        all.put("process", process(config, host, around));
+        all.put("process", process(config, host, around, around.init()));
         all.put("root", root);
-        all.put("hostname", config.getHostname().isEmpty() ? shortId(around.id()) : config.getHostname());
+        if (!host.getUtsMode().equals("host")) {
+            all.put("hostname", config.getHostname().isEmpty() ? shortId(around.id()) : config.getHostname());
+        }
         all.put("mounts", mounts(host, around));
         all.put("annotations", host.getAnnotationsMap());
+        if (!config.getDomainname().isEmpty() && !host.getUtsMode().equals("host")) {
+            all.put("domainname", config.getDomainname());
+        }
         all.put("linux", linux(host, around));
         return any(SPECIFICATION_TYPE, all);
     }
 
     /** Returns limits that are changed while the container runs. */
     static Any resources(Resources resources, boolean unifiedCgroups) {
-        return any(RESOURCES_TYPE, limits(resources, unifiedCgroups, false));
+        return any(RESOURCES_TYPE, limits(resources, unifiedCgroups));
     }
 
     /** Returns one more process for a running container. */
     static Any process(Config config, HostConfig host, Surroundings around, boolean privileged) {
         HostConfig asked = privileged ? host.toBuilder().setPrivileged(true).build() : host;
-        return any(PROCESS_TYPE, process(config, asked, around));
+        return any(PROCESS_TYPE, process(config, asked, around, ""));
     }
 
     private static String shortId(String id) {
         return id.substring(0, Math.min(12, id.length()));
     }
 
-    private static Map<String, Object> process(Config config, HostConfig host, Surroundings around) {
-        List<String> args = new ArrayList<>(config.getEntrypointList());
+    private static Map<String, Object> process(Config config, HostConfig host, Surroundings around, String init) {
+        List<String> args = new ArrayList<>();
+        if (!init.isEmpty()) {
+            args.addAll(List.of(INIT_PATH, "--"));
+        }
+        args.addAll(config.getEntrypointList());
         args.addAll(config.getCmdList());
 
         List<String> environment = new ArrayList<>();
@@ -212,7 +238,7 @@ final class OciSpecification {
         user.put("gid", around.gid());
         user.put("additionalGids", around.groups());
 
-        Collection<String> granted = capabilities(host, around.capabilityLast());
+        Collection<String> granted = capabilities(host, around.capabilities());
         Map<String, Object> capabilities = new LinkedHashMap<>();
         capabilities.put("bounding", granted);
         // A process of another user gets its capabilities only through the files it executes.
@@ -228,16 +254,18 @@ final class OciSpecification {
         process.put("env", environment);
         process.put("cwd", config.getWorkingDir().isEmpty() ? "/" : config.getWorkingDir());
         process.put("capabilities", capabilities);
-        process.put("noNewPrivileges", host.getSecurityOptList().stream().anyMatch(OciSpecification::noNewPrivileges));
+        SecurityOptions security = SecurityOptions.of(host);
+        process.put("noNewPrivileges", security.noNewPrivileges());
+        putText(process, "apparmorProfile", security.apparmor());
+        if (config.getTty() && host.getConsoleSizeCount() == 2) {
+            Map<String, Object> size = new LinkedHashMap<>();
+            size.put("height", host.getConsoleSize(0));
+            size.put("width", host.getConsoleSize(1));
+            process.put("consoleSize", size);
+        }
         process.put("rlimits", limitsOfProcess(host.getResources().getUlimitsList()));
         process.put("oomScoreAdj", host.getOomScoreAdj());
         return process;
-    }
-
-    private static boolean noNewPrivileges(String option) {
-        return option.equals("no-new-privileges")
-                || option.equals("no-new-privileges:true")
-                || option.equals("no-new-privileges=true");
     }
 
     private static List<Map<String, Object>> limitsOfProcess(List<Ulimit> limits) {
@@ -258,8 +286,13 @@ final class OciSpecification {
     }
 
     /** Returns the capabilities that are left after {@code --cap-drop} and {@code --cap-add}, sorted. */
-    static Collection<String> capabilities(HostConfig host, int capabilityLast) {
-        List<String> known = EVERY_CAPABILITY.subList(0, Math.min(EVERY_CAPABILITY.size(), capabilityLast + 1));
+    static Collection<String> capabilities(HostConfig host, long given) {
+        List<String> known = new ArrayList<>();
+        for (int i = 0; i < EVERY_CAPABILITY.size(); i++) {
+            if ((given >>> i & 1) != 0) {
+                known.add(EVERY_CAPABILITY.get(i));
+            }
+        }
         if (host.getPrivileged()) {
             return new TreeSet<>(known);
         }
@@ -274,7 +307,8 @@ final class OciSpecification {
             granted.addAll(CAPABILITIES);
         }
         drop.forEach(granted::remove);
-        add.stream().filter(known::contains).forEach(granted::add);
+        granted.addAll(add);
+        granted.retainAll(known);
         return granted;
     }
 
@@ -296,9 +330,17 @@ final class OciSpecification {
         all.add(new Mounted("/sys", "sysfs", "sysfs", List.of("nosuid", "noexec", "nodev", writable)));
         all.add(new Mounted("/sys/fs/cgroup", "cgroup", "cgroup", List.of(writable, "nosuid", "noexec", "nodev")));
         all.add(new Mounted("/dev/mqueue", "mqueue", "mqueue", List.of("nosuid", "noexec", "nodev")));
+        if (host.getIpcMode().equals("host")) {
+            all.add(new Mounted("/dev/shm", "bind", "/dev/shm", List.of("rbind", "nosuid", "noexec", "nodev")));
+        }
         long shmBytes = host.getShmSize() > 0 ? host.getShmSize() : SHM_BYTES_DEFAULT;
-        all.add(new Mounted(
-                "/dev/shm", "tmpfs", "shm", List.of("nosuid", "noexec", "nodev", "mode=1777", "size=" + shmBytes)));
+        if (SHM_MODES.contains(host.getIpcMode())) {
+            all.add(new Mounted(
+                    "/dev/shm", "tmpfs", "shm", List.of("nosuid", "noexec", "nodev", "mode=1777", "size=" + shmBytes)));
+        }
+        if (!around.init().isEmpty()) {
+            all.add(new Mounted(INIT_PATH, "bind", around.init(), List.of("bind", "ro")));
+        }
         // What a user mounts takes the place of a default.
         for (Mounted mounted : around.mounts()) {
             all.removeIf(each -> each.destination().equals(mounted.destination()));
@@ -326,10 +368,10 @@ final class OciSpecification {
             namespaces.add(namespace("uts", ""));
         }
         if (!host.getPidMode().equals("host")) {
-            namespaces.add(namespace("pid", ""));
+            namespaces.add(namespace("pid", around.joined().getOrDefault("pid", "")));
         }
         if (!host.getIpcMode().equals("host")) {
-            namespaces.add(namespace("ipc", ""));
+            namespaces.add(namespace("ipc", around.joined().getOrDefault("ipc", "")));
         }
         boolean ownCgroups = host.getCgroupnsMode().isEmpty()
                 ? around.unifiedCgroups() && !host.getPrivileged()
@@ -343,7 +385,18 @@ final class OciSpecification {
         linux.put("cgroupsPath", around.cgroupPath());
         putText(linux, "rootfsPropagation", propagation(around.mounts()));
         linux.put("sysctl", host.getSysctlsMap());
-        linux.put("resources", limits(host.getResources(), around.unifiedCgroups(), host.getPrivileged()));
+        linux.put("resources", limits(host.getResources(), around, host.getPrivileged()));
+        linux.put("devices", nodes(around.devices()));
+        SecurityOptions security = SecurityOptions.of(host);
+        boolean unconfined = security.seccomp().equals(SecurityOptions.UNCONFINED)
+                || (security.seccomp().isEmpty() && host.getPrivileged());
+        if (!unconfined) {
+            Seccomp seccomp = new Seccomp(System.getProperty("os.arch"));
+            Collection<String> granted = capabilities(host, around.capabilities());
+            linux.put(
+                    "seccomp",
+                    security.seccomp().isEmpty() ? seccomp.normal(granted) : seccomp.of(security.seccomp(), granted));
+        }
         linux.put("maskedPaths", paths(host.hasMaskedPaths(), host.getMaskedPaths(), MASKED_PATHS, host));
         linux.put("readonlyPaths", paths(host.hasReadonlyPaths(), host.getReadonlyPaths(), READONLY_PATHS, host));
         return linux;
@@ -367,7 +420,7 @@ final class OciSpecification {
         if (given) {
             return list.getValuesList();
         }
-        return host.getPrivileged() ? List.of() : normal;
+        return host.getPrivileged() || SecurityOptions.of(host).systemPaths() ? List.of() : normal;
     }
 
     private static Map<String, Object> namespace(String type, String path) {
@@ -379,7 +432,23 @@ final class OciSpecification {
         return namespace;
     }
 
-    private static Map<String, Object> limits(Resources asked, boolean unifiedCgroups, boolean privileged) {
+    private static Map<String, Object> limits(Resources asked, Surroundings around, boolean privileged) {
+        Map<String, Object> limits = limits(asked, around.unifiedCgroups());
+        List<Map<String, Object>> devices = new ArrayList<>(devices(privileged));
+        if (!privileged) {
+            for (Device each : around.devices()) {
+                devices.add(device(true, each.block() ? "b" : "c", each.major(), each.minor(), each.access()));
+            }
+            for (String text : asked.getDeviceCgroupRulesList()) {
+                Devices.Rule rule = Devices.Rule.of(text);
+                devices.add(device(true, rule.type(), rule.major(), rule.minor(), rule.access()));
+            }
+        }
+        limits.put("devices", devices);
+        return limits;
+    }
+
+    private static Map<String, Object> limits(Resources asked, boolean unifiedCgroups) {
         Map<String, Object> memory = new LinkedHashMap<>();
         putPositive(memory, "limit", asked.getMemory());
         putPositive(memory, "reservation", asked.getMemoryReservation());
@@ -391,6 +460,7 @@ final class OciSpecification {
         if (asked.hasMemorySwappiness() && asked.getMemorySwappiness() >= 0 && !unifiedCgroups) {
             memory.put("swappiness", asked.getMemorySwappiness());
         }
+        putPositive(memory, "kernelTCP", asked.getKernelMemoryTcp());
         if (asked.getOomKillDisable() && !unifiedCgroups) {
             memory.put("disableOOMKiller", true);
         }
@@ -410,7 +480,6 @@ final class OciSpecification {
         putText(cpu, "mems", asked.getCpusetMems());
 
         Map<String, Object> limits = new LinkedHashMap<>();
-        limits.put("devices", devices(privileged));
         limits.put("memory", memory);
         limits.put("cpu", cpu);
         if (asked.hasPidsLimit() && asked.getPidsLimit() != 0) {
@@ -418,12 +487,61 @@ final class OciSpecification {
             pids.put("limit", asked.getPidsLimit() < 0 ? -1L : asked.getPidsLimit());
             limits.put("pids", pids);
         }
-        if (asked.getBlkioWeight() > 0) {
-            Map<String, Object> weight = new LinkedHashMap<>();
-            weight.put("weight", asked.getBlkioWeight());
-            limits.put("blockIO", weight);
+        Map<String, Object> block = new LinkedHashMap<>();
+        putPositive(block, "weight", asked.getBlkioWeight());
+        putThrottles(block, "throttleReadBpsDevice", asked.getBlkioDeviceReadBpsList());
+        putThrottles(block, "throttleWriteBpsDevice", asked.getBlkioDeviceWriteBpsList());
+        putThrottles(block, "throttleReadIOPSDevice", asked.getBlkioDeviceReadIopsList());
+        putThrottles(block, "throttleWriteIOPSDevice", asked.getBlkioDeviceWriteIopsList());
+        if (asked.getBlkioWeightDeviceCount() > 0) {
+            List<Map<String, Object>> weights = new ArrayList<>();
+            for (WeightDevice each : asked.getBlkioWeightDeviceList()) {
+                Map<String, Object> weight = numbers(each.getPath());
+                weight.put("weight", each.getWeight());
+                weights.add(weight);
+            }
+            block.put("weightDevice", weights);
+        }
+        if (!block.isEmpty()) {
+            limits.put("blockIO", block);
         }
         return limits;
+    }
+
+    private static void putThrottles(Map<String, Object> block, String name, List<ThrottleDevice> asked) {
+        List<Map<String, Object>> throttles = new ArrayList<>();
+        for (ThrottleDevice each : asked) {
+            Map<String, Object> throttle = numbers(each.getPath());
+            throttle.put("rate", each.getRate());
+            throttles.add(throttle);
+        }
+        if (!throttles.isEmpty()) {
+            block.put(name, throttles);
+        }
+    }
+
+    private static Map<String, Object> numbers(String path) {
+        TreeArchive.Status status = Devices.numbers(path);
+        Map<String, Object> numbers = new LinkedHashMap<>();
+        numbers.put("major", status.major());
+        numbers.put("minor", status.minor());
+        return numbers;
+    }
+
+    private static List<Map<String, Object>> nodes(List<Device> devices) {
+        List<Map<String, Object>> nodes = new ArrayList<>();
+        for (Device device : devices) {
+            Map<String, Object> node = new LinkedHashMap<>();
+            node.put("path", device.path());
+            node.put("type", device.block() ? "b" : "c");
+            node.put("major", device.major());
+            node.put("minor", device.minor());
+            node.put("fileMode", device.mode());
+            node.put("uid", device.uid());
+            node.put("gid", device.gid());
+            nodes.add(node);
+        }
+        return nodes;
     }
 
     private static void putPositive(Map<String, Object> object, String name, long value) {

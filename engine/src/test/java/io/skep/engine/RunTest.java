@@ -103,7 +103,18 @@ final class RunTest {
                 config,
                 HostConfig.newBuilder().addCapDrop("ALL").addCapAdd("net_admin").build(),
                 new Surroundings(
-                        "0123456789abcdef", 0, 0, List.of(), "", "/skep-engine-test/one", false, List.of(), 40));
+                        "0123456789abcdef",
+                        0,
+                        0,
+                        List.of(),
+                        "",
+                        "/skep-engine-test/one",
+                        false,
+                        List.of(),
+                        -1,
+                        Map.of(),
+                        List.of(),
+                        ""));
         fixture.containerd
                 .containers()
                 .create(CreateContainerRequest.newBuilder()

@@ -120,7 +120,9 @@ final class ReplicatedOrchestrator extends Orchestrator {
                 boolean plain = tasks.size() == 1
                         && service.hasSpecVersion()
                         && current.getFirst().hasSpecVersion()
-                        && current.getFirst().getSpecVersion().equals(service.getSpecVersion());
+                        && current.getFirst().getSpecVersion().equals(service.getSpecVersion())
+                        && (current.getFirst().getStatus().getStateValue() >= TaskState.RUNNING_VALUE
+                                || !Updater.isUnderWay(service));
                 filled.add(new Slot(key, current, plain));
             }
         });

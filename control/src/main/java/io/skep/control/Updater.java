@@ -61,6 +61,11 @@ final class Updater implements Loop {
         return service.getUpdateStatus().getState() == UpdateState.ROLLBACK_STARTED;
     }
 
+    /** Returns whether tasks of the service that do not run yet may be those of an update. */
+    static boolean isUnderWay(Service service) {
+        return service.getUpdateStatus().getState() == UpdateState.UPDATING || isRollingBack(service);
+    }
+
     private static boolean isPaused(Service service) {
         return switch (service.getUpdateStatus().getState()) {
             case PAUSED, ROLLBACK_PAUSED -> true;
@@ -273,15 +278,18 @@ final class Updater implements Loop {
         /** Reads from the state what was done of this update before. */
         void resume(ClusterState state, Instant now, Service service, Collection<SlotKey> keys) {
             UpdateStatus status = service.getUpdateStatus();
-            boolean underWay = status.getState() == UpdateState.UPDATING || isRollingBack(service);
-            if (!underWay || !status.hasStartedAt()) {
+            if (!isUnderWay(service) || !status.hasStartedAt()) {
                 return;
             }
             Instant startedAt = Times.instant(status.getStartedAt());
             for (SlotKey key : keys) {
                 List<Task> tasks = slots.tasks(state, key);
-                Task newest = tasks.size() < 2 ? null : tasks.getLast();
-                // What was told to stop was given up before: the slot is still to do.
+                Task newest = tasks.isEmpty() ? null : tasks.getLast();
+                // What was told to stop was given up before: the slot is still to do. Where no history is kept, one
+                // that
+                // does not run yet may be alone in its slot, and then it may also be one that is new with the update;
+                // it
+                // counts as in hand rather than that too many slots are.
                 boolean attempt = newest != null && (isRunnable(newest) || TaskStates.endedByItself(newest));
                 if (newest != null
                         && attempt

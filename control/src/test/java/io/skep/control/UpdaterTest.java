@@ -3,6 +3,7 @@ package io.skep.control;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.skep.store.Kind;
+import io.skep.wire.Cluster;
 import io.skep.wire.Command;
 import io.skep.wire.NetworkAttachmentConfig;
 import io.skep.wire.NodeStatus;
@@ -18,6 +19,8 @@ import java.time.Duration;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 class UpdaterTest {
     private static final Duration MONITOR = Duration.ofSeconds(5);
@@ -254,6 +257,31 @@ class UpdaterTest {
 
         assertThat(updateState()).isEqualTo(UpdateState.COMPLETED);
         assertThat(images()).isEmpty();
+    }
+
+    @ParameterizedTest
+    @ValueSource(longs = {0, 5})
+    void aNewLeaderTakesNoMoreSlotsInHandWhenNothingIsKeptOfTheOldTasks(long historyLimit) {
+        cluster.change(transaction -> {
+            Cluster.Builder changed = TestKit.cluster();
+            changed.getSpecBuilder().getOrchestrationBuilder().setTaskHistoryRetentionLimit(historyLimit);
+            transaction.put(Kind.CLUSTER, changed.build());
+        });
+        start(5, config().setParallelism(2));
+        // No node is as large as that, so the new tasks wait.
+        cluster.update(
+                "web-id",
+                spec -> spec.getTaskBuilder()
+                        .getResourcesBuilder()
+                        .getReservationsBuilder()
+                        .setNanoCpus(1_000_000_000_000L));
+
+        for (int i = 0; i < 4; i++) {
+            cluster.work();
+            cluster.pass(Duration.ofSeconds(2));
+            assertThat(cluster.running("web-id")).hasSize(3);
+            cluster.changeLeader();
+        }
     }
 
     @Test

@@ -82,8 +82,8 @@ public final class CertificateRequest {
         JcaContentVerifierProviderBuilder builder = new JcaContentVerifierProviderBuilder();
         boolean usual = request.getSignatureAlgorithm().getAlgorithm().equals(X9ObjectIdentifiers.ecdsa_with_SHA256);
         String provider = usual
-                ? SignatureChecks.providerFor(
-                        SignatureChecks.ALGORITHM, new JcaPKCS10CertificationRequest(request).getPublicKey())
+                ? EllipticSignatures.providerFor(
+                        EllipticSignatures.ALGORITHM, new JcaPKCS10CertificationRequest(request).getPublicKey())
                 : null;
         return provider == null ? builder : builder.setProvider(provider);
     }

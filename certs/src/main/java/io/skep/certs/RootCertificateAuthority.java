@@ -228,8 +228,13 @@ public final class RootCertificateAuthority {
 
     static X509Certificate sign(X509v3CertificateBuilder builder, PrivateKey key) throws CredentialException {
         try {
-            byte[] der = builder.build(new JcaContentSignerBuilder(PrivateKeys.signatureAlgorithm(key)).build(key))
-                    .getEncoded();
+            String algorithm = PrivateKeys.signatureAlgorithm(key);
+            JcaContentSignerBuilder signer = new JcaContentSignerBuilder(algorithm);
+            String provider = EllipticSignatures.providerFor(algorithm, key);
+            if (provider != null) {
+                signer.setProvider(provider);
+            }
+            byte[] der = builder.build(signer.build(key)).getEncoded();
             return Certificates.fromDer(der, "the new certificate");
         } catch (OperatorCreationException | IOException e) {
             throw new CredentialException("the authority's key cannot sign", e);

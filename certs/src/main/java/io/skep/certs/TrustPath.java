@@ -68,7 +68,7 @@ final class TrustPath {
                 PKIXParameters parameters = new PKIXParameters(Set.of(new TrustAnchor(root, null)));
                 parameters.setRevocationEnabled(false);
                 parameters.setDate(Date.from(now));
-                parameters.setSigProvider(SignatureChecks.providerFor(path));
+                parameters.setSigProvider(EllipticSignatures.providerFor(path));
                 CertPathValidator.getInstance("PKIX")
                         .validate(
                                 CertificateFactory.getInstance("X.509")
@@ -129,7 +129,7 @@ final class TrustPath {
             return false;
         }
         try {
-            String provider = SignatureChecks.providerFor(certificate.getSigAlgName(), issuer.getPublicKey());
+            String provider = EllipticSignatures.providerFor(certificate.getSigAlgName(), issuer.getPublicKey());
             if (provider == null) {
                 certificate.verify(issuer.getPublicKey());
             } else {

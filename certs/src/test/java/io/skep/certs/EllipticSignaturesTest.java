@@ -13,19 +13,19 @@ import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
 import org.junit.jupiter.api.Test;
 
-class SignatureChecksTest {
+class EllipticSignaturesTest {
     private final KeyPair keys = PrivateKeys.generateEcdsa();
 
     private static byte[] sign(KeyPair keys, byte[] text) throws Exception {
-        Signature signer = Signature.getInstance(SignatureChecks.ALGORITHM);
+        Signature signer = Signature.getInstance(EllipticSignatures.ALGORITHM);
         signer.initSign(keys.getPrivate());
         signer.update(text);
         return signer.sign();
     }
 
     private static boolean check(KeyPair keys, byte[] text, byte[] signature) throws Exception {
-        String provider = SignatureChecks.providerFor(SignatureChecks.ALGORITHM, keys.getPublic());
-        Signature verifier = Signature.getInstance(SignatureChecks.ALGORITHM, provider);
+        String provider = EllipticSignatures.providerFor(EllipticSignatures.ALGORITHM, keys.getPublic());
+        Signature verifier = Signature.getInstance(EllipticSignatures.ALGORITHM, provider);
         verifier.initVerify(keys.getPublic());
         verifier.update(text);
         return verifier.verify(signature);
@@ -38,6 +38,25 @@ class SignatureChecksTest {
         byte[] other = Arrays.copyOf(text, text.length + 1);
         assertThat(check(keys, other, signature)).isFalse();
         assertThat(check(PrivateKeys.generateEcdsa(), text, signature)).isFalse();
+    }
+
+    @Property(tries = 30)
+    void makesSignaturesThatTheJdkTakes(@ForAll byte[] text) throws Exception {
+        String provider = EllipticSignatures.providerFor(EllipticSignatures.ALGORITHM, keys.getPrivate());
+        Signature signer = Signature.getInstance(EllipticSignatures.ALGORITHM, provider);
+        signer.initSign(keys.getPrivate());
+        signer.update(text);
+        byte[] first = signer.sign();
+        signer.update(text);
+        byte[] second = signer.sign();
+        // The secret number of each signature is another one: two with the same would give the key away.
+        assertThat(Arrays.copyOf(second, 36)).isNotEqualTo(Arrays.copyOf(first, 36));
+        for (byte[] signature : new byte[][] {first, second}) {
+            Signature verifier = Signature.getInstance(EllipticSignatures.ALGORITHM, "SunEC");
+            verifier.initVerify(keys.getPublic());
+            verifier.update(text);
+            assertThat(verifier.verify(signature)).isTrue();
+        }
     }
 
     @Test
@@ -56,22 +75,23 @@ class SignatureChecksTest {
     void leavesOtherKeysToTheJdk() throws Exception {
         KeyPairGenerator generator = KeyPairGenerator.getInstance("EC");
         generator.initialize(new ECGenParameterSpec("secp384r1"));
-        assertThat(SignatureChecks.providerFor(
-                        SignatureChecks.ALGORITHM, generator.generateKeyPair().getPublic()))
+        assertThat(EllipticSignatures.providerFor(
+                        EllipticSignatures.ALGORITHM,
+                        generator.generateKeyPair().getPublic()))
                 .isNull();
-        assertThat(SignatureChecks.providerFor(
+        assertThat(EllipticSignatures.providerFor(
                         "SHA256withRSA", PrivateKeys.generateRsa(2048).getPublic()))
                 .isNull();
-        assertThat(SignatureChecks.providerFor("SHA384withECDSA", keys.getPublic()))
+        assertThat(EllipticSignatures.providerFor("SHA384withECDSA", keys.getPublic()))
                 .isNull();
     }
 
     @Test
     void isNotChosenByThoseWhoDoNotNameIt() throws Exception {
-        assertThat(SignatureChecks.providerFor(SignatureChecks.ALGORITHM, keys.getPublic()))
-                .isEqualTo(SignatureChecks.NAME);
-        Signature usual = Signature.getInstance(SignatureChecks.ALGORITHM);
+        assertThat(EllipticSignatures.providerFor(EllipticSignatures.ALGORITHM, keys.getPublic()))
+                .isEqualTo(EllipticSignatures.NAME);
+        Signature usual = Signature.getInstance(EllipticSignatures.ALGORITHM);
         usual.initVerify(keys.getPublic());
-        assertThat(usual.getProvider().getName()).isNotEqualTo(SignatureChecks.NAME);
+        assertThat(usual.getProvider().getName()).isNotEqualTo(EllipticSignatures.NAME);
     }
 }

@@ -81,31 +81,45 @@ final class Fleet implements AutoCloseable {
     }
 
     /**
-     * Lets all agents join and returns when each has its session and was told its tasks.
+     * Lets some agents join and returns when each has its session and was told its tasks.
      *
+     * @param from the number of the first of them
+     * @param to the number after the last of them
      * @param parallel how many join at a time
      */
-    void join(int parallel) throws LoadException, InterruptedException {
+    void join(int from, int to, int parallel) throws LoadException, InterruptedException {
         CompletableFuture<Void> all = new CompletableFuture<>();
-        int[] progress = {0, 0};
+        Progress progress = new Progress(from, to);
         links.loop().execute(() -> {
-            for (int i = 0; i < Math.min(parallel, agents.size()); i++) {
+            for (int i = 0; i < Math.min(parallel, to - from); i++) {
                 joinNext(progress, all);
             }
         });
         await(all);
     }
 
-    /** On the agents' thread; progress holds how many have begun and how many are done. */
-    private void joinNext(int[] progress, CompletableFuture<Void> all) {
-        if (progress[0] == agents.size() || all.isDone()) {
+    /** How far agents have joined; on their thread. */
+    private static final class Progress {
+        final int end;
+        int next;
+        int left;
+
+        Progress(int from, int to) {
+            this.end = to;
+            this.next = from;
+            this.left = to - from;
+        }
+    }
+
+    private void joinNext(Progress progress, CompletableFuture<Void> all) {
+        if (progress.next == progress.end || all.isDone()) {
             return;
         }
-        int number = progress[0]++;
+        int number = progress.next++;
         var _ = agents.get(number).join(token, requests.get(number)).whenComplete((done, failure) -> {
             if (failure != null) {
                 all.completeExceptionally(failure);
-            } else if (++progress[1] == agents.size()) {
+            } else if (--progress.left == 0) {
                 all.complete(null);
             } else {
                 joinNext(progress, all);

@@ -38,6 +38,7 @@ final class LoadRun {
      *
      * @param managers addresses where agents join, by turns
      * @param services over which the tasks are spread
+     * @param agentsFirst how many of the agents join before the others, measured apart from them; 0 for none
      * @param joinParallel how many agents join at a time
      * @param steps which of create, scale, update, remove
      * @param timeoutSeconds after which a phase has failed
@@ -47,6 +48,7 @@ final class LoadRun {
             JoinToken token,
             DockerApi.Target api,
             int agents,
+            int agentsFirst,
             int tasks,
             int services,
             int joinParallel,
@@ -91,7 +93,10 @@ final class LoadRun {
                 throw new LoadException("there are services named " + PREFIX + "… already; remove them first");
             }
             ManagerProcesses.@Nullable Memory before = memory("memoryBefore");
-            join(fleet, api);
+            if (plan.agentsFirst() > 0) {
+                join("joinFirst", fleet, api, 0, plan.agentsFirst());
+            }
+            join("join", fleet, api, plan.agentsFirst(), plan.agents());
             ManagerProcesses.@Nullable Memory joined = memory("memoryJoined");
             if (before != null && joined != null) {
                 perUnit("PerWorker", before, joined, plan.agents());
@@ -121,10 +126,11 @@ final class LoadRun {
         return result;
     }
 
-    private void join(Fleet fleet, DockerApi api) throws LoadException, InterruptedException {
-        say("joining");
-        Phase phase = new Phase("join", plan.agents());
-        fleet.join(plan.joinParallel());
+    private void join(String name, Fleet fleet, DockerApi api, int from, int to)
+            throws LoadException, InterruptedException {
+        say("joining " + (to - from) + " agents");
+        Phase phase = new Phase(name, to - from);
+        fleet.join(from, to, plan.joinParallel());
         phase.agentsDone();
         until("all agents are ready", () -> {
             int ready = 0;
@@ -133,7 +139,7 @@ final class LoadRun {
                     ready++;
                 }
             }
-            return ready >= plan.agents();
+            return ready >= to;
         });
         phase.apiDone();
     }

@@ -66,6 +66,14 @@ public final class Main implements Callable<Integer> {
     @Option(names = "--agents", required = true, paramLabel = "N", description = "How many agents join.")
     private int agents;
 
+    @Option(
+            names = "--agents-first",
+            defaultValue = "0",
+            paramLabel = "N",
+            description = "How many of them join before the others and are measured apart from them, because a manager"
+                    + " that has just started has yet to compile what it runs (${DEFAULT-VALUE}).")
+    private int agentsFirst;
+
     @Option(names = "--tasks", required = true, paramLabel = "R", description = "How many tasks the services have.")
     private int tasks;
 
@@ -219,6 +227,7 @@ public final class Main implements Callable<Integer> {
 
     private LoadRun.Plan plan() {
         atLeast("--agents", agents, 1);
+        atLeast("--agents-first", agentsFirst, 0);
         atLeast("--tasks", tasks, 1);
         atLeast("--services", services, 1);
         atLeast("--join-parallel", joinParallel, 1);
@@ -228,6 +237,9 @@ public final class Main implements Callable<Integer> {
         atLeast("--statuses-per-call", statusesPerCall, 1);
         atLeast("--idle-seconds", idleSeconds, 0);
         atLeast("--timeout-seconds", timeoutSeconds, 1);
+        if (agentsFirst >= agents) {
+            throw wrong("--agents-first is " + agentsFirst + ", but must be less than the " + agents + " of --agents");
+        }
         if (services > tasks) {
             throw wrong("--services is " + services + ", more than the " + tasks + " of --tasks: each needs a task");
         }
@@ -243,6 +255,7 @@ public final class Main implements Callable<Integer> {
                     JoinToken.parse(token),
                     DockerApi.Target.parse(api, apiCertificates),
                     agents,
+                    agentsFirst,
                     tasks,
                     services,
                     joinParallel,

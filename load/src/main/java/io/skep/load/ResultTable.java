@@ -22,6 +22,8 @@ final class ResultTable {
     private static final double KILO = 1.0 / 1000;
 
     private static final List<Row> ROWS = List.of(
+            row("first joins/s", 1, 0, "joinFirst", "perSecond"),
+            row("CPU per first join, ms", 1, 2, "joinFirst", "cpuMillisEach"),
             row("joins/s", 1, 0, "join", "perSecond"),
             row("CPU per join, ms", 1, 2, "join", "cpuMillisEach"),
             row("anonymous memory per worker, KB", KILO, 1, "anonymousBytesPerWorker"),

@@ -32,6 +32,9 @@ final class Authorization implements ServerInterceptor {
             NodeCAGrpc.getNodeCertificateStatusMethod().getFullMethodName());
     private static final Set<String> SERVICES_FOR_NODES =
             Set.of(DispatcherGrpc.SERVICE_NAME, LogBrokerGrpc.SERVICE_NAME, ResourceAllocatorGrpc.SERVICE_NAME);
+    /** Of the most frequent method, which asks the call itself who calls. */
+    private static final String WITHOUT_CONTEXT =
+            DispatcherGrpc.getHeartbeatMethod().getFullMethodName();
 
     private final String clusterId;
     private final Supplier<ClusterState> state;
@@ -45,12 +48,16 @@ final class Authorization implements ServerInterceptor {
     public <Q, A> ServerCall.Listener<Q> interceptCall(
             ServerCall<Q, A> call, Metadata headers, ServerCallHandler<Q, A> next) {
         Caller caller = call.getAttributes().get(Caller.ATTRIBUTE);
+        String method = call.getMethodDescriptor().getFullMethodName();
         String refusal = refusal(caller, call);
-        if (OPEN.contains(call.getMethodDescriptor().getFullMethodName())) {
+        if (OPEN.contains(method)) {
             caller = refusal == null ? caller : null;
         } else if (refusal != null) {
             call.close(Status.PERMISSION_DENIED.withDescription("Permission denied: " + refusal), new Metadata());
             return new ServerCall.Listener<>() {};
+        }
+        if (WITHOUT_CONTEXT.equals(method)) {
+            return next.startCall(call, headers);
         }
         Context context = Context.current();
         if (caller != null) {

@@ -2,7 +2,9 @@ package io.skep.manager;
 
 import io.grpc.Attributes;
 import io.grpc.Context;
+import io.grpc.ServerCall;
 import io.skep.certs.NodeIdentity;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Who is at the other end of a connection, as its verified certificate says.
@@ -21,9 +23,17 @@ public record Caller(NodeIdentity identity, String address) {
         return identity.nodeId();
     }
 
+    /** Returns the caller of a call, which {@link Authorization} let pass. */
+    static Caller of(ServerCall<?, ?> call) {
+        return required(call.getAttributes().get(ATTRIBUTE));
+    }
+
     /** Returns the caller of the current RPC, which {@link Authorization} let pass. */
     static Caller current() {
-        Caller caller = KEY.get();
+        return required(KEY.get());
+    }
+
+    private static Caller required(@Nullable Caller caller) {
         if (caller == null) {
             throw new IllegalStateException("this method must not be open to callers without certificate");
         }

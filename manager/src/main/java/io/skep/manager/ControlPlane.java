@@ -70,12 +70,12 @@ public final class ControlPlane implements AutoCloseable {
         this.services = List.of(
                 guarded(new RootCertificateService(ports.store()::state)),
                 guarded(new NodeCertificateService(ports.store()::state, router, nodes, ports.ids())),
-                guarded(new DispatcherService(ports, dispatcher, statuses, router)),
+                guarded(new DispatcherService(ports, dispatcher, statuses, router)::definition),
                 guarded(new NetworkAttachmentService(router, ports.ids())),
                 guarded(new LogBrokerService(logs)),
                 guarded(new LogRelayService(logs)),
                 guarded(new HealthService(() -> ports.consensus().leadership().leaderId() != null)),
-                guarded(new LeaderService(runtime, router, ports.executor())));
+                guarded(new LeaderService(runtime, router, ports.executor())::definition));
     }
 
     private void managersChanged() {
@@ -97,7 +97,7 @@ public final class ControlPlane implements AutoCloseable {
 
     /** Lets only those call a service who may. */
     ServerServiceDefinition guarded(BindableService service) {
-        return ServerInterceptors.intercept(service, authorization, LeaderService.READ_FORWARDED);
+        return ServerInterceptors.intercept(service, authorization);
     }
 
     /** Returns what it serves, each service behind its check of the caller. */

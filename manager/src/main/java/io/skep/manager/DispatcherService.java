@@ -1,6 +1,7 @@
 package io.skep.manager;
 
-import com.google.protobuf.Duration;
+import io.grpc.ServerMethodDefinition;
+import io.grpc.ServerServiceDefinition;
 import io.grpc.Status;
 import io.grpc.StatusRuntimeException;
 import io.grpc.stub.ServerCallStreamObserver;
@@ -12,8 +13,6 @@ import io.skep.wire.AssignmentsMessage;
 import io.skep.wire.AssignmentsRequest;
 import io.skep.wire.Command;
 import io.skep.wire.DispatcherGrpc;
-import io.skep.wire.HeartbeatRequest;
-import io.skep.wire.HeartbeatResponse;
 import io.skep.wire.RegisterNode;
 import io.skep.wire.SessionMessage;
 import io.skep.wire.SessionRequest;
@@ -23,7 +22,10 @@ import io.skep.wire.UpdateTaskStatusRequest.TaskStatusUpdate;
 import io.skep.wire.UpdateTaskStatusResponse;
 import java.util.concurrent.CompletableFuture;
 
-/** The RPCs of the dispatcher (swarm-wire section 3). Deprecated ones and those for volumes answer UNIMPLEMENTED. */
+/**
+ * The RPCs of the dispatcher (swarm-wire section 3). Deprecated ones and those for volumes answer UNIMPLEMENTED;
+ * {@link HeartbeatCalls} takes the heartbeats.
+ */
 final class DispatcherService extends DispatcherGrpc.DispatcherImplBase {
     private final String managerId;
     private final Store store;
@@ -39,6 +41,20 @@ final class DispatcherService extends DispatcherGrpc.DispatcherImplBase {
         this.statuses = statuses;
         this.router = router;
         this.ids = ports.ids();
+    }
+
+    /** Returns the service with all its methods. */
+    ServerServiceDefinition definition() {
+        ServerServiceDefinition generated = bindService();
+        ServerServiceDefinition.Builder definition = ServerServiceDefinition.builder(generated.getServiceDescriptor());
+        for (ServerMethodDefinition<?, ?> method : generated.getMethods()) {
+            if (!method.getMethodDescriptor().equals(DispatcherGrpc.getHeartbeatMethod())) {
+                definition.addMethod(method);
+            }
+        }
+        return definition
+                .addMethod(DispatcherGrpc.getHeartbeatMethod(), new HeartbeatCalls(dispatcher))
+                .build();
     }
 
     @Override
@@ -83,22 +99,6 @@ final class DispatcherService extends DispatcherGrpc.DispatcherImplBase {
                         .asRuntimeException();
             }
         });
-    }
-
-    @Override
-    public void heartbeat(HeartbeatRequest request, StreamObserver<HeartbeatResponse> response) {
-        try {
-            NodeSession session = dispatcher.require(Caller.current().nodeId(), request.getSessionId());
-            java.time.Duration period = dispatcher.heartbeat(session);
-            response.onNext(HeartbeatResponse.newBuilder()
-                    .setPeriod(Duration.newBuilder()
-                            .setSeconds(period.getSeconds())
-                            .setNanos(period.getNano()))
-                    .build());
-            response.onCompleted();
-        } catch (StatusRuntimeException e) {
-            response.onError(e);
-        }
     }
 
     @Override

@@ -7,6 +7,8 @@ import io.grpc.Metadata;
 import io.grpc.ServerCall;
 import io.grpc.ServerCallHandler;
 import io.grpc.ServerInterceptor;
+import io.grpc.ServerInterceptors;
+import io.grpc.ServerServiceDefinition;
 import io.grpc.Status;
 import io.grpc.StatusRuntimeException;
 import io.grpc.stub.MetadataUtils;
@@ -31,7 +33,7 @@ final class LeaderService extends LeaderGrpc.LeaderImplBase {
     static final ClientInterceptor FORWARDED = MetadataUtils.newAttachHeadersInterceptor(forwardedHeaders());
 
     /** Reads that mark. */
-    static final ServerInterceptor READ_FORWARDED = new ServerInterceptor() {
+    private static final ServerInterceptor READ_FORWARDED = new ServerInterceptor() {
         @Override
         public <Q, A> ServerCall.Listener<Q> interceptCall(
                 ServerCall<Q, A> call, Metadata headers, ServerCallHandler<Q, A> next) {
@@ -54,6 +56,11 @@ final class LeaderService extends LeaderGrpc.LeaderImplBase {
         Metadata headers = new Metadata();
         headers.put(FORWARDED_KEY, "1");
         return headers;
+    }
+
+    /** Returns the service, which knows of each call whether a manager passed it on. */
+    ServerServiceDefinition definition() {
+        return ServerInterceptors.intercept(this, READ_FORWARDED);
     }
 
     @Override

@@ -24,6 +24,7 @@ import java.util.ArrayList;
 import java.util.EnumSet;
 import java.util.List;
 import java.util.Set;
+import java.util.concurrent.CancellationException;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 import org.jspecify.annotations.Nullable;
@@ -293,10 +294,11 @@ final class ContainerEndpoints {
         return new Reply.Streamed(200, "application/json", out -> {
             CompletableFuture<Integer> awaited = over.copy();
             out.onEnd(() -> awaited.cancel(false));
-            if (awaited.isCancelled()) {
-                return;
+            try {
+                out.write(exit(code(awaited)));
+            } catch (CancellationException e) {
+                throw new IOException("the client is gone", e);
             }
-            out.write(exit(code(awaited)));
         });
     }
 

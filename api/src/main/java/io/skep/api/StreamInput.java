@@ -27,8 +27,8 @@ final class StreamInput {
     /**
      * Starts to feed; interrupting the returned thread ends it.
      *
-     * @param keys by which the client can leave, or null
-     * @param leaves called when it did
+     * @param keys by which the client can leave a terminal, or null when the process has none
+     * @param leaves called when it left
      */
     static Thread feed(DuplexStream stream, @Nullable DetachKeys keys, Sink sink, End end, Runnable leaves) {
         return Thread.ofVirtual().name("api-stdin").start(() -> {
@@ -46,7 +46,12 @@ final class StreamInput {
                     }
                     piece = stream.read();
                 }
-                end.run();
+                if (keys == null) {
+                    end.run();
+                } else {
+                    // A terminal has no end that a client could pass on: it leaves, and whoever comes next goes on.
+                    leaves.run();
+                }
             } catch (InterruptedException | IOException e) {
                 LOG.debug("input of a client ended: {}", e.toString());
             } catch (RuntimeException e) {

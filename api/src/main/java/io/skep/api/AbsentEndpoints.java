@@ -36,7 +36,6 @@ final class AbsentEndpoints {
             "POST /session",
             "POST /grpc",
             "POST /auth",
-            "GET /system/df",
             "GET /volumes",
             "POST /volumes/create",
             "POST /volumes/prune",

@@ -71,6 +71,7 @@ public final class ApiServer implements AutoCloseable {
     private final Map<String, String> commonHeaders;
     private final EventBuffer events = new EventBuffer();
     private final SwarmNode node;
+    private final AutoCloseable engineEvents;
     private final boolean epoll = Epoll.isAvailable();
     private final EventLoopGroup group;
     private final ChannelGroup listeners = new DefaultChannelGroup(GlobalEventExecutor.INSTANCE);
@@ -85,6 +86,7 @@ public final class ApiServer implements AutoCloseable {
      */
     public ApiServer(EngineInfo engine, SwarmNode node, @Nullable Engine containers) {
         this.node = node;
+        this.engineEvents = containers == null ? () -> {} : containers.events().listen(events::add);
         this.router = Routes.of(engine, node, events, containers);
         this.commonHeaders = Map.of(
                 "Api-Version",
@@ -272,6 +274,11 @@ public final class ApiServer implements AutoCloseable {
                     connections.size(),
                     patience.toSeconds());
             connections.close().awaitUninterruptibly();
+        }
+        try {
+            engineEvents.close();
+        } catch (Exception e) {
+            LOG.warn("the events of the engine are still listened to", e);
         }
         events.close();
         group.shutdownGracefully(0, 1, TimeUnit.SECONDS).awaitUninterruptibly();

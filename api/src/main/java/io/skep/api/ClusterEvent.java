@@ -1,6 +1,7 @@
 package io.skep.api;
 
 import com.google.protobuf.Timestamp;
+import io.skep.engine.EngineEvent;
 import io.skep.store.Event;
 import io.skep.store.Kind;
 import io.skep.wire.Config;
@@ -13,13 +14,24 @@ import java.util.TreeMap;
 import org.jspecify.annotations.Nullable;
 
 /**
- * One message of {@code docker events} about the cluster (engine-api 6).
+ * One message of {@code docker events}, about the cluster or about a part of the engine (engine-api 6).
  *
  * @param type kind of the object
- * @param action create, update or remove
+ * @param action what happened
  * @param attributes its name, and what changed with old and new value
+ * @param scope swarm or local
  */
-record ClusterEvent(String type, String action, String id, Map<String, String> attributes, Timestamp time) {
+record ClusterEvent(
+        String type, String action, String id, Map<String, String> attributes, Timestamp time, String scope) {
+    private static final String SWARM = "swarm";
+    private static final String LOCAL = "local";
+
+    /** Returns the message about something that happened to a part of the engine. */
+    static ClusterEvent of(EngineEvent event) {
+        return new ClusterEvent(
+                event.type(), event.action(), event.id(), event.attributes(), Times.of(event.time()), LOCAL);
+    }
+
     /** Returns the message about a change, or null when changes of that kind are not told. */
     static @Nullable ClusterEvent of(Event<?> event, Timestamp now) {
         Map<String, String> attributes = new TreeMap<>();
@@ -52,7 +64,12 @@ record ClusterEvent(String type, String action, String id, Map<String, String> a
         }
         String action = event.before() == null ? "create" : event.after() == null ? "remove" : "update";
         return new ClusterEvent(
-                event.kind().toString(), action, event.id(), attributes, action.equals("remove") ? now : changed);
+                event.kind().toString(),
+                action,
+                event.id(),
+                attributes,
+                action.equals("remove") ? now : changed,
+                SWARM);
     }
 
     private static void changes(Node before, Node after, Map<String, String> attributes) {
@@ -105,12 +122,12 @@ record ClusterEvent(String type, String action, String id, Map<String, String> a
     /** Returns whether the message passes the filters of a request. */
     boolean matches(Filters filters) {
         return filters.matchesExactly("type", type)
-                && filters.matchesExactly("event", action)
-                && filters.matchesExactly("scope", "swarm")
+                && (filters.matchesExactly("event", action) || filters.matchesExactly("event", beforeColon(action)))
+                && filters.matchesExactly("scope", scope)
                 && filters.matchesLabels("label", attributes)
                 && matchesName(filters, "container")
                 && matchesName(filters, "daemon")
-                && matchesName(filters, "image")
+                && (matchesName(filters, "image") || matchesImageOfContainer(filters))
                 && matchesName(filters, "plugin")
                 && matchesName(filters, "volume")
                 && matchesName(filters, "network")
@@ -118,6 +135,17 @@ record ClusterEvent(String type, String action, String id, Map<String, String> a
                 && matchesName(filters, "service")
                 && matchesName(filters, "secret")
                 && matchesName(filters, "config");
+    }
+
+    private static String beforeColon(String text) {
+        int colon = text.indexOf(':');
+        return colon < 0 ? text : text.substring(0, colon);
+    }
+
+    private boolean matchesImageOfContainer(Filters filters) {
+        String image = attributes.getOrDefault("image", "");
+        return type.equals("container")
+                && (filters.matchesExactly("image", image) || filters.matchesExactly("image", beforeColon(image)));
     }
 
     private boolean matchesName(Filters filters, String key) {
@@ -128,13 +156,19 @@ record ClusterEvent(String type, String action, String id, Map<String, String> a
     }
 
     void write(JsonOut out) {
+        if (scope.equals(LOCAL) && (type.equals("container") || type.equals("image"))) {
+            out.text("status", action);
+            out.text("id", id);
+            String image = attributes.getOrDefault("image", "");
+            out.textOrOmit("from", type.equals("container") ? image : "");
+        }
         out.text("Type", type);
         out.text("Action", action);
         out.object("Actor", actor -> {
             actor.text("ID", id);
             actor.map("Attributes", attributes);
         });
-        out.text("scope", "swarm");
+        out.text("scope", scope);
         out.number("time", time.getSeconds());
         out.number("timeNano", time.getSeconds() * 1_000_000_000L + time.getNanos());
     }

@@ -90,13 +90,16 @@ final class ContainerEndpoints {
                 containers);
         long limit = number(call, "limit", 0);
         boolean all = call.flag("all") || limit > 0 || filters.wantStopped();
-        List<ContainerRecord> found = filters.apply(containers.all()).stream()
-                .map(Container::record)
-                .filter(record -> all || isUp(record))
+        boolean sizes = call.flag("size");
+        List<Container> found = filters.apply(containers.all()).stream()
+                .filter(container -> all || isUp(container.record()))
                 .limit(limit > 0 ? limit : Long.MAX_VALUE)
                 .toList();
         Instant now = Instant.now();
-        return Reply.json(JsonOut.array(found, (out, record) -> ContainerJson.summary(out, record, now)));
+        return Reply.json(JsonOut.array(
+                found,
+                (out, container) ->
+                        ContainerJson.summary(out, container.record(), sizes ? container.size() : null, now)));
     }
 
     private static boolean isUp(ContainerRecord record) {
@@ -183,7 +186,9 @@ final class ContainerEndpoints {
     private Reply inspect(Call call) {
         Container container = container(call);
         ContainerJson.More more = new ContainerJson.More(
-                gate.containers().logFile(container), gate.execs().of(container));
+                gate.containers().logFile(container),
+                gate.execs().of(container),
+                call.flag("size") ? container.size() : null);
         return Reply.json(JsonOut.object(out -> ContainerJson.inspect(out, container.record(), more)));
     }
 

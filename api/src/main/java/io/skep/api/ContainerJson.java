@@ -32,7 +32,8 @@ final class ContainerJson {
 
     // ---- in lists
 
-    static void summary(JsonOut out, ContainerRecord record, Instant now) {
+    /** @param size what it takes on the disk, or null when nobody asked */
+    static void summary(JsonOut out, ContainerRecord record, Container.@Nullable Size size, Instant now) {
         Config config = record.getConfig();
         out.text("Id", record.getId());
         out.texts("Names", List.of("/" + record.getName()));
@@ -46,6 +47,10 @@ final class ContainerJson {
             item.numberOrOmit("PublicPort", port.publicPort());
             item.text("Type", port.protocol());
         });
+        if (size != null) {
+            out.numberOrOmit("SizeRw", size.own());
+            out.numberOrOmit("SizeRootFs", size.all());
+        }
         out.map("Labels", config.getLabelsMap());
         out.text("State", Container.word(record.getState().getStatus()));
         out.text("Status", status(record.getState(), now));
@@ -187,7 +192,7 @@ final class ContainerJson {
     // ---- one by one
 
     /** What of a container is not in its record. */
-    record More(@Nullable Path log, List<String> execs) {}
+    record More(@Nullable Path log, List<String> execs, Container.@Nullable Size size) {}
 
     static void inspect(JsonOut out, ContainerRecord record, More more) {
         Config config = record.getConfig();
@@ -217,6 +222,10 @@ final class ContainerJson {
             driver.nothing("Data");
             driver.text("Name", record.getSnapshotter());
         });
+        if (more.size() != null) {
+            out.number("SizeRw", more.size().own());
+            out.number("SizeRootFs", more.size().all());
+        }
         out.tree(
                 "Mounts",
                 record.getMountsList().stream().map(RecordJson::fields).toList());

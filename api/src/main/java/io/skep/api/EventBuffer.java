@@ -1,6 +1,7 @@
 package io.skep.api;
 
 import com.google.protobuf.Timestamp;
+import io.skep.engine.EngineEvent;
 import io.skep.manager.ClusterAccess;
 import io.skep.store.Commit;
 import io.skep.store.Event;
@@ -21,7 +22,7 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * The last {@value #PAST_MAX} messages about the cluster, and those who listen for more.
+ * The last {@value #PAST_MAX} messages about the cluster and the engine, and those who listen for more.
  *
  * <p>It follows the cluster that the node is a manager of; a node can leave one and join another. When a manager gets
  * the state as a whole, what happened meanwhile is not told. A listener may be {@value #WAITING_MAX} messages behind;
@@ -74,6 +75,15 @@ final class EventBuffer implements AutoCloseable {
         if (messages.isEmpty()) {
             return;
         }
+        tell(messages);
+    }
+
+    /** Tells what happened to a part of the engine. */
+    void add(EngineEvent event) {
+        tell(List.of(ClusterEvent.of(event)));
+    }
+
+    private void tell(List<ClusterEvent> messages) {
         synchronized (lock) {
             for (ClusterEvent message : messages) {
                 past.addLast(message);
@@ -113,7 +123,8 @@ final class EventBuffer implements AutoCloseable {
 
     /** One who reads messages in their order. */
     final class Listener implements AutoCloseable {
-        private static final ClusterEvent END = new ClusterEvent("", "", "", Map.of(), Timestamp.getDefaultInstance());
+        private static final ClusterEvent END =
+                new ClusterEvent("", "", "", Map.of(), Timestamp.getDefaultInstance(), "");
 
         private final BlockingQueue<ClusterEvent> queue = new LinkedBlockingQueue<>(WAITING_MAX);
 

@@ -11,7 +11,7 @@ final class Routes {
         Router router = new Router();
         Gate gate = new Gate(node);
         EngineGate engineGate = new EngineGate(containers);
-        new SystemEndpoints(engine, node, events).addTo(router);
+        new SystemEndpoints(engine, node, events, engineGate).addTo(router);
         new EventEndpoints(gate, events).addTo(router);
         new SwarmEndpoints(gate, node).addTo(router);
         new NodeEndpoints(gate).addTo(router);

@@ -1,6 +1,9 @@
 package io.skep.api;
 
 import com.google.protobuf.Timestamp;
+import io.skep.engine.Container;
+import io.skep.engine.Engine;
+import io.skep.engine.EngineDescription;
 import io.skep.manager.ClusterAccess;
 import io.skep.store.ClusterState;
 import io.skep.wire.Cluster;
@@ -12,14 +15,21 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Set;
+import java.util.TreeMap;
+import org.jspecify.annotations.Nullable;
 
-/** {@code /_ping}, {@code /version} and {@code /info}. */
+/** {@code /_ping}, {@code /version}, {@code /info} and {@code /system/df}. */
 final class SystemEndpoints {
+    private static final Set<String> DISK_USERS = Set.of("container", "image", "volume", "build-cache");
+
     private final EngineInfo engine;
     private final SwarmNode node;
     private final EventBuffer events;
+    private final EngineGate gate;
 
-    SystemEndpoints(EngineInfo engine, SwarmNode node, EventBuffer events) {
+    SystemEndpoints(EngineInfo engine, SwarmNode node, EventBuffer events, EngineGate gate) {
+        this.gate = gate;
         this.events = events;
         this.engine = engine;
         this.node = node;
@@ -29,6 +39,7 @@ final class SystemEndpoints {
         router.add("GET", "/_ping", call -> ping("OK"));
         router.add("HEAD", "/_ping", call -> ping(""));
         router.add("GET", "/version", call -> Reply.json(JsonOut.object(this::version)));
+        router.add("GET", "/system/df", this::diskUsage);
         router.add("GET", "/info", call -> Reply.json(JsonOut.object(out -> info(out, call.version()))));
     }
 
@@ -61,10 +72,21 @@ final class SystemEndpoints {
         details.put("MinAPIVersion", ApiVersion.OLDEST.toString());
         details.put("Os", Host.osType());
         out.object("Platform", platform -> platform.text("Name", "Skep"));
-        out.array("Components", List.of("Engine"), (component, name) -> {
-            component.text("Name", name);
-            component.text("Version", engine.version());
-            component.map("Details", details);
+        List<Component> components = new ArrayList<>();
+        components.add(new Component("Engine", engine.version(), details));
+        EngineDescription described = description();
+        if (described != null && described.ready()) {
+            components.add(new Component(
+                    "containerd", described.containerdVersion(), Map.of("GitCommit", described.containerdCommit())));
+            components.add(new Component(
+                    described.defaultRuntime(),
+                    described.runtimeVersion(),
+                    Map.of("GitCommit", described.runtimeCommit())));
+        }
+        out.array("Components", components, (item, component) -> {
+            item.text("Name", component.name());
+            item.text("Version", component.version());
+            item.map("Details", component.details());
         });
         out.text("Version", engine.version());
         out.text("ApiVersion", ApiVersion.NEWEST.toString());
@@ -80,18 +102,16 @@ final class SystemEndpoints {
     private void info(JsonOut out, ApiVersion version) {
         Instant now = Instant.now();
         out.text("ID", engine.id());
-        out.number("Containers", 0);
-        out.number("ContainersRunning", 0);
-        out.number("ContainersPaused", 0);
-        out.number("ContainersStopped", 0);
+        EngineDescription described = description();
+        counts(out, described);
         out.number("Images", 0);
-        out.text("Driver", "none");
+        out.text("Driver", described == null ? "none" : described.snapshotter());
         out.tree("DriverStatus", List.of());
         out.object("Plugins", plugins -> {
-            plugins.texts("Volume", List.of());
+            plugins.texts("Volume", described == null ? List.of() : List.of("local"));
             plugins.texts("Network", List.of("overlay"));
             plugins.nothing("Authorization");
-            plugins.texts("Log", List.of());
+            plugins.texts("Log", described == null ? List.of() : List.of("json-file", "none"));
         });
         for (String ability : List.of(
                 "MemoryLimit", "SwapLimit", "CpuCfsPeriod", "CpuCfsQuota", "CPUShares", "CPUSet", "PidsLimit")) {
@@ -112,8 +132,11 @@ final class SystemEndpoints {
                         .setSeconds(now.getEpochSecond())
                         .setNanos(now.getNano())
                         .build());
-        out.text("LoggingDriver", "none");
-        out.text("CgroupDriver", "none");
+        out.text("LoggingDriver", described == null ? "none" : "json-file");
+        out.text("CgroupDriver", described == null ? "none" : "cgroupfs");
+        if (described != null) {
+            out.text("CgroupVersion", described.unifiedCgroups() ? "2" : "1");
+        }
         out.number("NEventsListener", events.listeners());
         out.text("KernelVersion", Host.kernelVersion());
         out.text("OperatingSystem", Host.osRelease("PRETTY_NAME", Host.osType()));
@@ -137,24 +160,101 @@ final class SystemEndpoints {
         out.texts("Labels", engine.labels().get());
         out.flag("ExperimentalBuild", false);
         out.text("ServerVersion", engine.version());
-        out.object("Runtimes", runtimes -> {});
-        out.text("DefaultRuntime", "");
+        out.object("Runtimes", runtimes -> {
+            if (described != null) {
+                new TreeMap<>(described.runtimes())
+                        .forEach((name, path) -> runtimes.object(name, runtime -> runtime.text("path", path)));
+            }
+        });
+        out.text("DefaultRuntime", described == null ? "" : described.defaultRuntime());
         List<String> warnings = new ArrayList<>(engine.warnings().get());
         out.object("Swarm", this::swarm);
         out.flag("LiveRestoreEnabled", false);
         out.text("Isolation", "");
         out.text("InitBinary", "");
-        for (String part : List.of("ContainerdCommit", "RuncCommit", "InitCommit")) {
-            out.object(part, commit -> {
-                commit.text("ID", "");
-                if (version.before(1, 49)) {
-                    commit.text("Expected", "");
-                }
-            });
-        }
+        commit(out, version, "ContainerdCommit", described == null ? "" : described.containerdCommit());
+        commit(out, version, "RuncCommit", described == null ? "" : described.runtimeCommit());
+        commit(out, version, "InitCommit", "");
         out.texts("SecurityOptions", List.of());
         out.nothing("CDISpecDirs");
+        if (described != null) {
+            out.object("Containerd", containerd -> {
+                containerd.text("Address", described.containerdAddress());
+                containerd.object("Namespaces", namespaces -> {
+                    namespaces.text("Containers", described.namespace());
+                    namespaces.text("Plugins", "");
+                });
+            });
+        }
         out.textsOrNull("Warnings", warnings);
+    }
+
+    private record Component(String name, String version, Map<String, String> details) {}
+
+    private @Nullable EngineDescription description() {
+        Engine containers = gate.engineOrNull();
+        return containers == null ? null : containers.description();
+    }
+
+    private static void commit(JsonOut out, ApiVersion version, String name, String id) {
+        out.object(name, commit -> {
+            commit.text("ID", id);
+            if (version.before(1, 49)) {
+                commit.text("Expected", id);
+            }
+        });
+    }
+
+    /** Counts the containers by what they do; an engine that is being started is not waited for. */
+    private void counts(JsonOut out, @Nullable EngineDescription described) {
+        int running = 0;
+        int paused = 0;
+        int stopped = 0;
+        if (described != null && described.ready()) {
+            for (Container container : gate.containers().all()) {
+                switch (container.record().getState().getStatus()) {
+                    case RUNNING, RESTARTING -> running++;
+                    case PAUSED -> paused++;
+                    default -> stopped++;
+                }
+            }
+        }
+        out.number("Containers", running + paused + stopped);
+        out.number("ContainersRunning", running);
+        out.number("ContainersPaused", paused);
+        out.number("ContainersStopped", stopped);
+    }
+
+    private Reply diskUsage(Call call) {
+        List<String> types =
+                call.version().before(1, 42) ? List.of() : call.query().getOrDefault("type", List.of());
+        for (String type : types) {
+            if (!DISK_USERS.contains(type)) {
+                throw new ApiException(400, "unknown object type: " + type);
+            }
+        }
+        Engine containers = gate.engine();
+        Instant now = Instant.now();
+        return Reply.json(JsonOut.object(out -> {
+            out.number("LayersSize", 0);
+            out.tree("Images", List.of());
+            boolean withContainers = types.isEmpty() || types.contains("container");
+            out.array(
+                    "Containers",
+                    withContainers ? containers.containers().all() : List.<Container>of(),
+                    (item, container) -> ContainerJson.summary(item, container.record(), container.size(), now));
+            boolean withVolumes = types.isEmpty() || types.contains("volume");
+            out.tree(
+                    "Volumes",
+                    withVolumes
+                            ? containers.volumes().all().stream()
+                                    .map(volume -> RecordJson.fields(volume.toBuilder()
+                                            .setUsageData(containers.volumes().usage(volume.getName()))
+                                            .build()))
+                                    .toList()
+                            : List.of());
+            out.tree("BuildCache", List.of());
+        }));
     }
 
     private void swarm(JsonOut out) {

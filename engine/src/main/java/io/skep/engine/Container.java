@@ -834,6 +834,26 @@ public final class Container {
         }
     }
 
+    /**
+     * How much a container takes on the disk.
+     *
+     * @param own bytes that it has written itself
+     * @param all these and those of its image
+     */
+    public record Size(long own, long all) {}
+
+    /** Returns how much the container takes on the disk; it is counted anew each time. */
+    public Size size() {
+        long own = parts.layers().sizeBytes(id());
+        long all = own;
+        String below = parts.layers().parent(id());
+        while (!below.isEmpty()) {
+            all += parts.layers().sizeBytes(below);
+            below = parts.layers().parent(below);
+        }
+        return new Size(own, all);
+    }
+
     // ---- attached clients
 
     /** A client at the streams of one run: the one that is under way or, when there is none, the next one. */

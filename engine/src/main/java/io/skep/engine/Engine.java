@@ -65,6 +65,8 @@ public final class Engine implements AutoCloseable {
     private final Pipes pipes;
     private final Runtimes runtimes;
     private final Host host = Host.probe();
+    private volatile VersionResponse version = VersionResponse.getDefaultInstance();
+    private volatile RuntimeVersion runtimeVersion = new RuntimeVersion("", "");
     private final CompletableFuture<Started> started = new CompletableFuture<>();
 
     /**
@@ -131,6 +133,7 @@ public final class Engine implements AutoCloseable {
     private void start() {
         try {
             awaitContainerd();
+            runtimeVersion = RuntimeVersion.of(settings.runtimes().getOrDefault(settings.defaultRuntime(), "runc"));
             Started made = make();
             made.containers().recover();
             started.complete(made);
@@ -150,7 +153,7 @@ public final class Engine implements AutoCloseable {
     private void awaitContainerd() throws InterruptedException {
         while (true) {
             try {
-                VersionResponse version = containerd
+                version = containerd
                         .version()
                         .withWaitForReady()
                         .withDeadlineAfter(CONTAINERD_PATIENCE)
@@ -242,6 +245,23 @@ public final class Engine implements AutoCloseable {
     /** Returns the volumes; waits for the engine to start. */
     public Volumes volumes() {
         return started().volumes();
+    }
+
+    /** Returns what the engine is made of, as far as it is known by now. */
+    public EngineDescription description() {
+        Started now = started.isDone() && !started.isCompletedExceptionally() ? started.join() : null;
+        return new EngineDescription(
+                now != null,
+                socket,
+                version.getVersion(),
+                version.getRevision(),
+                NAMESPACE,
+                now == null ? "" : now.parts().layers().snapshotter(),
+                host.unifiedCgroups(),
+                settings.runtimes(),
+                settings.defaultRuntime(),
+                runtimeVersion.version(),
+                runtimeVersion.commit());
     }
 
     /** Lets go of everything; containers run on. */

@@ -193,6 +193,28 @@ final class Layers {
                 .getMountsList();
     }
 
+    /** Returns the bytes that a snapshot holds by itself, without those below it. */
+    long sizeBytes(String key) {
+        UsageRequest request = UsageRequest.newBuilder()
+                .setSnapshotter(snapshotter)
+                .setKey(key)
+                .build();
+        return Containerd.found(() -> containerd.snapshots().usage(request))
+                .map(UsageResponse::getSize)
+                .orElse(0L);
+    }
+
+    /** Returns the name of the snapshot below, or the empty name. */
+    String parent(String key) {
+        StatSnapshotRequest request = StatSnapshotRequest.newBuilder()
+                .setSnapshotter(snapshotter)
+                .setKey(key)
+                .build();
+        return Containerd.found(() -> containerd.snapshots().stat(request))
+                .map(response -> response.getInfo().getParent())
+                .orElse("");
+    }
+
     String snapshotter() {
         return snapshotter;
     }

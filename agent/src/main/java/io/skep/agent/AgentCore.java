@@ -215,7 +215,8 @@ public final class AgentCore {
             this.toPreferred = toPreferred;
             this.connection = connection;
             this.described = described;
-            this.inner = new Session(connection.channel(), assignments, statuses, ports.serial(), ports.ticker(), this);
+            this.inner = new Session(
+                    connection.channel(), runner, assignments, statuses, ports.serial(), ports.ticker(), this);
         }
 
         @Override

@@ -24,25 +24,23 @@ import java.util.function.Supplier;
  * @param engineVersion shown as the version of the engine
  * @param labels of the engine: the user's and Skep's own
  * @param genericResources that the user declared
+ * @param drivers of logs, networks and volumes that tasks may ask for
  */
-public record HostDescription(String engineVersion, Map<String, String> labels, List<GenericResource> genericResources)
+public record HostDescription(
+        String engineVersion,
+        Map<String, String> labels,
+        List<GenericResource> genericResources,
+        List<PluginDescription> drivers)
         implements Supplier<NodeDescription> {
     /** Engine label by which managers know a node of Skep; its value is the version. */
     public static final String LABEL_VERSION = "io.skep.version";
 
     private static final long NANO_CPUS = 1_000_000_000L;
-    private static final List<PluginDescription> PLUGINS = List.of(
-            plugin("Log", "json-file"),
-            plugin("Log", "local"),
-            plugin("Network", "bridge"),
-            plugin("Network", "host"),
-            plugin("Network", "null"),
-            plugin("Network", "overlay"),
-            plugin("Volume", "local"));
 
     public HostDescription {
         labels = Map.copyOf(labels);
         genericResources = List.copyOf(genericResources);
+        drivers = List.copyOf(drivers);
     }
 
     /** Looks at the machine as it is now. */
@@ -59,12 +57,8 @@ public record HostDescription(String engineVersion, Map<String, String> labels, 
                 .setEngine(EngineDescription.newBuilder()
                         .setEngineVersion(engineVersion)
                         .putAllLabels(labels)
-                        .addAllPlugins(PLUGINS))
+                        .addAllPlugins(drivers))
                 .build();
-    }
-
-    private static PluginDescription plugin(String type, String name) {
-        return PluginDescription.newBuilder().setType(type).setName(name).build();
     }
 
     /** The name of this machine: on Linux as the kernel tells it, for the namespace this process is in. */

@@ -114,6 +114,10 @@ final class ManagedTask {
         return task.getId();
     }
 
+    Task task() {
+        return task;
+    }
+
     /** A manager assigns the task, for the first time or again. */
     void assign(Task next, StatusReporter to) {
         reporter = to;
@@ -348,7 +352,10 @@ final class ManagedTask {
     private void succeeded(Step step) {
         switch (step) {
             case PREPARE -> move(TaskState.READY, "prepared");
-            case START -> move(TaskState.RUNNING, "started");
+            case START -> {
+                move(TaskState.RUNNING, "started");
+                manager.runs(task);
+            }
             case AWAIT -> move(TaskState.COMPLETE, "finished");
             case SHUTDOWN, TERMINATE -> move(TaskState.SHUTDOWN, "shutdown");
             case REMOVE -> {

@@ -14,14 +14,15 @@ import io.skep.wire.HeartbeatResponse;
 import io.skep.wire.ListenSubscriptionsRequest;
 import io.skep.wire.LogBrokerGrpc;
 import io.skep.wire.NodeDescription;
-import io.skep.wire.PublishLogsMessage;
-import io.skep.wire.PublishLogsResponse;
 import io.skep.wire.SessionMessage;
 import io.skep.wire.SessionRequest;
 import io.skep.wire.SubscriptionMessage;
 import io.skep.wire.UpdateTaskStatusRequest;
 import io.skep.wire.UpdateTaskStatusResponse;
 import java.time.Duration;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.Map;
 import java.util.concurrent.Future;
 import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.ScheduledExecutorService;
@@ -90,11 +91,15 @@ final class Session {
 
     private final DispatcherGrpc.DispatcherStub dispatcher;
     private final LogBrokerGrpc.LogBrokerStub logBroker;
+    private final TaskRunner runner;
     private final Assignments assignments;
     private final StatusQueue statuses;
     private final ScheduledExecutorService serial;
     private final Deadline.Ticker ticker;
     private final Listener listener;
+
+    /** What ends the readings of logs that managers subscribed to, by the id of the subscription. */
+    private final Map<String, Runnable> readings = new LinkedHashMap<>();
 
     private String sessionId = "";
     private @Nullable Stream<SessionRequest, SessionMessage> messages;
@@ -111,6 +116,7 @@ final class Session {
 
     Session(
             Channel channel,
+            TaskRunner runner,
             Assignments assignments,
             StatusQueue statuses,
             ScheduledExecutorService serial,
@@ -118,6 +124,7 @@ final class Session {
             Listener listener) {
         this.dispatcher = DispatcherGrpc.newStub(channel);
         this.logBroker = LogBrokerGrpc.newStub(channel);
+        this.runner = runner;
         this.assignments = assignments;
         this.statuses = statuses;
         this.serial = serial;
@@ -236,6 +243,8 @@ final class Session {
         cancel(messages);
         cancel(changes);
         cancel(subscriptions);
+        new ArrayList<>(readings.values()).forEach(Runnable::run);
+        readings.clear();
         listener.ended(new End(registered, status));
     }
 
@@ -301,34 +310,18 @@ final class Session {
         return Deadline.after(CALL_TIMEOUT.toNanos(), TimeUnit.NANOSECONDS, ticker);
     }
 
-    /** Tells a reader of logs that this node has none; without that it would wait for ever (swarm-wire 3.6). */
     private void answer(SubscriptionMessage subscription) {
-        if (subscription.getClose() || subscription.getOptions().getFollow()) {
+        Runnable known = readings.remove(subscription.getId());
+        if (known != null) {
+            known.run();
+        }
+        if (subscription.getClose()) {
             return;
         }
-        StreamObserver<PublishLogsMessage> publisher = logBroker
-                .withDeadline(callDeadline())
-                .publishLogs(new StreamObserver<PublishLogsResponse>() {
-                    @Override
-                    public void onNext(PublishLogsResponse value) {
-                        // Carries nothing.
-                    }
-
-                    @Override
-                    public void onError(Throwable t) {
-                        LOG.debug("Log subscription {} was not closed: {}", subscription.getId(), t.getMessage());
-                    }
-
-                    @Override
-                    public void onCompleted() {
-                        // The manager has understood.
-                    }
-                });
-        publisher.onNext(PublishLogsMessage.newBuilder()
-                .setSubscriptionId(subscription.getId())
-                .setClose(true)
-                .build());
-        publisher.onCompleted();
+        LogPublication publication = new LogPublication(subscription.getId());
+        publication.open(logBroker);
+        readings.put(
+                subscription.getId(), runner.logs(subscription.getSelector(), subscription.getOptions(), publication));
     }
 
     private static Status describe(Ended ended) {

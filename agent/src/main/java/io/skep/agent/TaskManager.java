@@ -3,12 +3,15 @@ package io.skep.agent;
 import io.skep.wire.Config;
 import io.skep.wire.ConfigReference;
 import io.skep.wire.ContainerSpec;
+import io.skep.wire.LogSelector;
+import io.skep.wire.LogSubscriptionOptions;
 import io.skep.wire.ResourceReference;
 import io.skep.wire.Secret;
 import io.skep.wire.SecretReference;
 import io.skep.wire.Task;
 import java.time.Duration;
 import java.time.InstantSource;
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
@@ -42,6 +45,7 @@ public final class TaskManager implements TaskRunner {
     private final TaskStore store;
     private final InstantSource clock;
     private final Map<String, ManagedTask> tasks = new LinkedHashMap<>();
+    private final List<LogReading> readings = new ArrayList<>();
     private Set<String> secretIds = new LinkedHashSet<>();
     private Set<String> configIds = new LinkedHashSet<>();
     private @Nullable ScheduledExecutorService serial;
@@ -106,6 +110,21 @@ public final class TaskManager implements TaskRunner {
                 task.remove();
             }
         }
+    }
+
+    @Override
+    public Runnable logs(LogSelector selector, LogSubscriptionOptions options, LogSink sink) {
+        LogReading reading = new LogReading(this, selector, options, sink);
+        readings.removeIf(LogReading::isOver);
+        readings.add(reading);
+        reading.start(tasks.values().stream().map(ManagedTask::task).toList());
+        return reading::end;
+    }
+
+    /** A task has begun to run. */
+    void runs(Task task) {
+        readings.removeIf(LogReading::isOver);
+        readings.forEach(reading -> reading.consider(task));
     }
 
     Executor executor() {

@@ -1,6 +1,8 @@
 package io.skep.agent;
 
 import io.skep.wire.Config;
+import io.skep.wire.LogSelector;
+import io.skep.wire.LogSubscriptionOptions;
 import io.skep.wire.Secret;
 import io.skep.wire.Task;
 import java.util.List;
@@ -32,6 +34,18 @@ public interface TaskRunner {
 
     /** A task is no longer wanted here: it is stopped and all it left is removed. */
     void remove(String taskId);
+
+    /**
+     * Reads the logs of the tasks of this node that are selected.
+     *
+     * @param sink is told the end, also when that is wished
+     * @return ends the reading; may be called at any time on the serial executor
+     */
+    default Runnable logs(LogSelector selector, LogSubscriptionOptions options, LogSink sink) {
+        // Without the end a reader of logs would wait for ever (swarm-wire 3.6).
+        sink.ended();
+        return () -> {};
+    }
 
     /** A manager has listed all tasks of this node: every other that is left from before is to be removed, too. */
     default void retain(Set<String> taskIds) {

@@ -9,8 +9,10 @@ import io.skep.certs.NodeCredentialStore;
 import io.skep.certs.NodeCredentials;
 import io.skep.certs.TrustRoot;
 import io.skep.wire.Config;
+import io.skep.wire.LogSubscriptionOptions;
 import io.skep.wire.NodeSpec;
 import io.skep.wire.Peer;
+import io.skep.wire.PluginDescription;
 import io.skep.wire.Secret;
 import io.skep.wire.SessionMessage;
 import io.skep.wire.Task;
@@ -312,7 +314,7 @@ class AgentOnStockManagerTest {
                 credentials,
                 managers,
                 () -> null,
-                new HostDescription(VERSION, Map.of(HostDescription.LABEL_VERSION, VERSION), List.of()),
+                new HostDescription(VERSION, Map.of(HostDescription.LABEL_VERSION, VERSION), List.of(), List.of()),
                 runner,
                 events,
                 CLOCK,
@@ -324,6 +326,22 @@ class AgentOnStockManagerTest {
         private final List<String> calls = new CopyOnWriteArrayList<>();
         private final List<String> secrets = new CopyOnWriteArrayList<>();
         private final BlockingQueue<String> removed = new LinkedBlockingQueue<>();
+
+        @Override
+        public Runnable logs(Task task, LogSubscriptionOptions options, LogSink sink) {
+            sink.ended();
+            return () -> {};
+        }
+
+        @Override
+        public List<PluginDescription> drivers() {
+            return List.of();
+        }
+
+        @Override
+        public void removeAll() {
+            // Nothing of a fake is left.
+        }
 
         @Override
         public String unavailable() {

@@ -4,6 +4,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import io.skep.wire.Config;
 import io.skep.wire.ContainerStatus;
+import io.skep.wire.LogSubscriptionOptions;
+import io.skep.wire.PluginDescription;
 import io.skep.wire.Secret;
 import io.skep.wire.Task;
 import io.skep.wire.TaskStatus;
@@ -118,6 +120,22 @@ final class FakeContainers {
 
         OneExecutor(int own) {
             this.own = own;
+        }
+
+        @Override
+        public Runnable logs(Task task, LogSubscriptionOptions options, LogSink sink) {
+            sink.ended();
+            return () -> {};
+        }
+
+        @Override
+        public List<PluginDescription> drivers() {
+            return List.of();
+        }
+
+        @Override
+        public void removeAll() {
+            // Nothing of a fake is left.
         }
 
         @Override

@@ -55,6 +55,9 @@ final class NodeCommands {
         if (!command.getWithoutExecutor().isEmpty()) {
             description.getEngineBuilder().putLabels(WITHOUT_EXECUTOR_LABEL, command.getWithoutExecutor());
             registered.getSpecBuilder().setAvailability(NodeSpec.Availability.DRAIN);
+        } else if (!withoutExecutor(node).isEmpty()) {
+            // It was drained because it ran no containers, and now it does.
+            registered.getSpecBuilder().setAvailability(NodeSpec.Availability.ACTIVE);
         }
         registered.setDescription(description);
         liveness.registered(command.getNodeId(), command.getManagerId(), now);

@@ -12,7 +12,10 @@ import io.skep.daemon.node.NodeRunner;
 import io.skep.daemon.node.NodeSettings;
 import io.skep.engine.Engine;
 import io.skep.engine.EngineException;
+import io.skep.engine.EngineExecutor;
 import io.skep.engine.EngineSettings;
+import io.skep.engine.TaskNode;
+import io.skep.wire.NodeDescription;
 import java.io.IOException;
 import java.time.Clock;
 import java.time.Duration;
@@ -20,6 +23,7 @@ import java.time.Instant;
 import java.util.ArrayDeque;
 import java.util.Deque;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.Executors;
 import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.TimeUnit;
@@ -39,7 +43,7 @@ import org.slf4j.LoggerFactory;
 final class Daemon {
     private static final Logger LOG = LoggerFactory.getLogger(Daemon.class);
     private static final int FORCED = 1;
-    private static final String WITHOUT_EXECUTOR = "Skep runs no tasks on this node yet: it is a manager only";
+    private static final String WITHOUT_EXECUTOR = "Skep runs no containers on this node: ";
     private static final Duration CERTIFICATE_CHECK = Duration.ofSeconds(2);
     private static final Duration EXPIRY_CHECK = Duration.ofHours(1);
 
@@ -51,6 +55,7 @@ final class Daemon {
             Thread.ofPlatform().daemon().name("housekeeping").factory());
     private final LoadedConfiguration atStart;
     private volatile Configuration configuration;
+    private String withoutExecutor = "";
     private volatile @Nullable ServerCertificates certificates;
 
     /** Something that was started and has to be closed. */
@@ -108,7 +113,7 @@ final class Daemon {
 
         Engine engine = engine();
         Listeners listeners = keep("listeners", new Listeners(configuration, serviceManager, serverCertificates));
-        NodeRunner node = new NodeRunner(nodeSettings());
+        NodeRunner node = new NodeRunner(nodeSettings(engine == null ? null : tasksOn(engine)));
         ApiServer server = keep("API server", new ApiServer(engineInfo(dataFolder.engineId()), node, engine));
         // Closed first, so that callers here are still answered while leadership goes to another manager.
         keep("node", node);
@@ -124,6 +129,7 @@ final class Daemon {
     private @Nullable Engine engine() {
         Configuration.Engine wanted = configuration.engine();
         if (!wanted.wanted()) {
+            withoutExecutor = WITHOUT_EXECUTOR + "its engine is \"none\"";
             LOG.info("this node runs no containers: its engine is \"none\"");
             return null;
         }
@@ -138,19 +144,34 @@ final class Daemon {
         try {
             return keep("engine", new Engine(settings));
         } catch (EngineException | IOException e) {
+            withoutExecutor = WITHOUT_EXECUTOR + String.valueOf(e.getMessage()).replaceAll("[^ -~]", "?");
             LOG.warn("this node runs no containers, as with engine \"none\": {}", e.getMessage());
             return null;
         }
     }
 
-    private NodeSettings nodeSettings() {
+    private EngineExecutor tasksOn(Engine engine) {
+        NodeDescription machine = new HostDescription("", Map.of(), List.of(), List.of()).get();
+        return keep(
+                "tasks",
+                new EngineExecutor(
+                        engine,
+                        () -> new TaskNode(
+                                HostDescription.hostname(),
+                                machine.getPlatform().getArchitecture(),
+                                machine.getPlatform().getOs()),
+                        configuration.execRoot().resolve("tasks")));
+    }
+
+    private NodeSettings nodeSettings(@Nullable EngineExecutor executor) {
         Configuration.Swarm swarm = configuration.swarm();
         return new NodeSettings(
                 configuration.dataRoot(),
                 Version.CURRENT.version(),
                 () -> configuration.labels(),
                 configuration.nodeGenericResources(),
-                WITHOUT_EXECUTOR,
+                executor,
+                withoutExecutor,
                 swarm.defaultAdvertiseAddress(),
                 swarm.advertiseAddress(),
                 swarm.managers().stream().map(Configuration.Endpoint::toString).toList(),

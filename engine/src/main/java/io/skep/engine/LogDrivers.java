@@ -4,6 +4,7 @@ import io.skep.engine.record.ContainerRecord;
 import io.skep.engine.record.LogConfig;
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Locale;
 import java.util.Set;
 import java.util.TreeSet;
@@ -14,6 +15,9 @@ import java.util.regex.Pattern;
 final class LogDrivers {
     /** The one that is used when a user names none. */
     static final String NORMAL = "json-file";
+
+    /** All there are. */
+    static final List<String> NAMES = List.of(NORMAL, "none");
 
     private static final Set<String> FILE_OPTIONS = Set.of(
             "max-size",

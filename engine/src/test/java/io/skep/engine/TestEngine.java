@@ -36,6 +36,7 @@ final class TestEngine implements AutoCloseable {
 
     final ContainerdFixture fixture = new ContainerdFixture();
     final BlockingQueue<EngineEvent> events = new LinkedBlockingQueue<>();
+    final EngineEvents listeners = new EngineEvents();
     private final Image image;
     Life life;
 
@@ -66,9 +67,14 @@ final class TestEngine implements AutoCloseable {
                     InstantSource.system(),
                     executor,
                     timer,
-                    events::add);
+                    this::tell);
             containers = new Containers(parts, (reference, platform) -> image, new LogDrivers(folder));
             execs = new Execs(parts);
+        }
+
+        private void tell(EngineEvent event) {
+            events.add(event);
+            listeners.tell(event);
         }
 
         /** Goes away without a word, as a killed process does; threads end with their pipes. */

@@ -3,6 +3,7 @@ package io.skep.daemon.node;
 import io.skep.agent.Enrolment;
 import io.skep.agent.Enrolment.Enrolled;
 import io.skep.agent.EnrolmentException;
+import io.skep.agent.Executor;
 import io.skep.agent.KnownManagers;
 import io.skep.agent.LiveCredentials;
 import io.skep.api.ApiException;
@@ -540,6 +541,7 @@ public final class NodeRunner implements SwarmNode, AutoCloseable {
                     inside.node().close();
                 }
             }
+            removeTasks();
             folder.delete();
             phase = new Phase.Outside("");
         } catch (IOException e) {
@@ -562,6 +564,23 @@ public final class NodeRunner implements SwarmNode, AutoCloseable {
         }
         if (phase instanceof Phase.Inside inside) {
             inside.node().close();
+        }
+    }
+
+    /** What runs for a swarm ends with the membership. */
+    private void removeTasks() {
+        Executor executor = settings.executor();
+        if (executor == null) {
+            return;
+        }
+        try {
+            executor.removeAll();
+        } catch (IOException | RuntimeException e) {
+            LOG.error(
+                    "Containers of the swarm are left; remove those with the label com.docker.swarm.task: {}",
+                    e.getMessage());
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
         }
     }
 

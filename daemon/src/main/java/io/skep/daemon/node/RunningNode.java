@@ -4,10 +4,14 @@ import io.grpc.Status;
 import io.skep.agent.Agent;
 import io.skep.agent.AgentListener;
 import io.skep.agent.Enrolment;
+import io.skep.agent.Executor;
+import io.skep.agent.FileTaskStore;
 import io.skep.agent.HostDescription;
 import io.skep.agent.KnownManagers;
 import io.skep.agent.LiveCredentials;
 import io.skep.agent.NoExecutor;
+import io.skep.agent.TaskManager;
+import io.skep.agent.TaskRunner;
 import io.skep.certs.CredentialException;
 import io.skep.certs.UnlockKey;
 import io.skep.control.CommandException;
@@ -83,6 +87,7 @@ final class RunningNode implements AutoCloseable {
     private final Condition managerChanged = managerLock.newCondition();
     private final Thread reconciler;
     private final List<Thread> helpers = new ArrayList<>();
+    private final @Nullable FileTaskStore tasks;
     private @Nullable Agent agent;
     private Setup setup;
     private List<Peer> savedManagers = List.of();
@@ -99,7 +104,9 @@ final class RunningNode implements AutoCloseable {
             KnownManagers known,
             Setup setup,
             HostPort listen,
-            HostPort advertise) {
+            HostPort advertise)
+            throws IOException {
+        this.tasks = settings.executor() == null ? null : new FileTaskStore(folder.tasks());
         this.settings = settings;
         this.folder = folder;
         this.credentials = credentials;
@@ -175,7 +182,7 @@ final class RunningNode implements AutoCloseable {
                 known,
                 this::ownManager,
                 this::describe,
-                new NoExecutor(settings.withoutExecutor(), java.time.Clock.systemUTC()),
+                taskRunner(),
                 new FromAgent(),
                 settings.clock(),
                 random);
@@ -185,6 +192,13 @@ final class RunningNode implements AutoCloseable {
         });
         reconciler.start();
         wakes.offer(true);
+    }
+
+    private TaskRunner taskRunner() {
+        Executor executor = settings.executor();
+        return executor == null || tasks == null
+                ? new NoExecutor(settings.withoutExecutor(), settings.clock())
+                : new TaskManager(executor, tasks, settings.clock());
     }
 
     /** Completed once a manager accepted this node's agent. */
@@ -372,6 +386,13 @@ final class RunningNode implements AutoCloseable {
             now.close();
         }
         setManager(null);
+        try {
+            if (tasks != null) {
+                tasks.close();
+            }
+        } catch (IOException e) {
+            LOG.warn("The tasks of this node could not be closed: {}", e.getMessage());
+        }
     }
 
     /** Who was told a new unlock key must not find that the old one still opens the files. */
@@ -477,7 +498,13 @@ final class RunningNode implements AutoCloseable {
     private NodeDescription describe() {
         Map<String, String> labels = new HashMap<>(settings.labels().get());
         labels.put(HostDescription.LABEL_VERSION, settings.version());
-        return new HostDescription(settings.version(), labels, settings.genericResources()).get();
+        Executor executor = settings.executor();
+        return new HostDescription(
+                        settings.version(),
+                        labels,
+                        settings.genericResources(),
+                        executor == null ? List.of() : executor.drivers())
+                .get();
     }
 
     private void reconcileForEver() {

@@ -21,8 +21,9 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * What a node keeps on disk, under {@code <data-root>/swarm}: {@code certificates/}, {@code raft/} on managers,
- * {@code state.json} with the managers it knows, and {@code skep-state.json} with how it was set up. Files are replaced
- * as a whole, so a crash leaves the old or the new one.
+ * {@code worker/} with the tasks that it runs, {@code state.json} with the managers it knows, and
+ * {@code skep-state.json} with how it was set up. Files are replaced as a whole, so a crash leaves the old or the new
+ * one.
  */
 final class SwarmFolder {
     private static final JsonStream JSON =
@@ -65,6 +66,11 @@ final class SwarmFolder {
 
     Path raft() {
         return folder.resolve("raft");
+    }
+
+    /** Returns where the tasks of this node are kept. */
+    Path tasks() {
+        return folder.resolve("worker");
     }
 
     /** Returns the managers known when the node last ran. */

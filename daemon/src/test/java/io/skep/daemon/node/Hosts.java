@@ -71,6 +71,7 @@ final class Hosts implements AutoCloseable {
                 "0.1.0-test",
                 Map::of,
                 List.of(),
+                null,
                 "no containers in this test",
                 "",
                 advertise,

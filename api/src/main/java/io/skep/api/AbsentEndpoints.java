@@ -5,14 +5,7 @@ import java.util.List;
 /** The endpoints of Docker's that Skep knows but does not serve yet: they say so, by name. */
 final class AbsentEndpoints {
     private static final List<String> ENGINE = List.of(
-            "GET /containers/{id}/top",
-            "GET /containers/{id}/changes",
-            "GET /containers/{id}/export",
-            "GET /containers/{id}/stats",
             "GET /containers/{id}/attach/ws",
-            "HEAD /containers/{id}/archive",
-            "GET /containers/{id}/archive",
-            "PUT /containers/{id}/archive",
             "POST /commit",
             "GET /containers/{id}/checkpoints",
             "POST /containers/{id}/checkpoints",
@@ -36,12 +29,6 @@ final class AbsentEndpoints {
             "POST /session",
             "POST /grpc",
             "POST /auth",
-            "GET /volumes",
-            "POST /volumes/create",
-            "POST /volumes/prune",
-            "GET /volumes/{name...}",
-            "PUT /volumes/{name...}",
-            "DELETE /volumes/{name...}",
             "POST /networks/{id}/connect",
             "POST /networks/{id}/disconnect",
             "GET /plugins",

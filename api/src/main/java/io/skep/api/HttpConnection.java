@@ -269,6 +269,7 @@ final class HttpConnection extends ChannelInboundHandlerAdapter {
                 new DefaultHttpResponse(HttpVersion.HTTP_1_1, HttpResponseStatus.valueOf(reply.status()));
         common(response.headers());
         response.headers().set(HttpHeaderNames.CONTENT_TYPE, reply.contentType());
+        reply.headers().forEach((name, value) -> response.headers().set(name, value));
         if (chunked) {
             response.headers().set(HttpHeaderNames.TRANSFER_ENCODING, HttpHeaderValues.CHUNKED);
         } else {

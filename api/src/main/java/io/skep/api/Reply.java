@@ -20,9 +20,14 @@ sealed interface Reply {
     /**
      * An answer that is written while it comes into being; status and headers go out at once.
      *
+     * @param headers further headers
      * @param body writes it, and returns when it ends
      */
-    record Streamed(int status, String contentType, StreamBody body) implements Reply {}
+    record Streamed(int status, String contentType, Map<String, String> headers, StreamBody body) implements Reply {
+        Streamed(int status, String contentType, StreamBody body) {
+            this(status, contentType, Map.of(), body);
+        }
+    }
 
     /**
      * The connection becomes a stream in both directions (engine-api 1.6).

@@ -22,6 +22,9 @@ final class Routes {
         new NetworkEndpoints(gate).addTo(router);
         new ContainerEndpoints(engineGate).addTo(router);
         new ExecEndpoints(engineGate).addTo(router);
+        new ContainerFileEndpoints(engineGate).addTo(router);
+        new StatisticsEndpoints(engineGate).addTo(router);
+        new VolumeEndpoints(engineGate).addTo(router);
         AbsentEndpoints.addTo(router);
         return router;
     }

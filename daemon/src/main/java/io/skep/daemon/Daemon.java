@@ -14,7 +14,6 @@ import io.skep.engine.Engine;
 import io.skep.engine.EngineException;
 import io.skep.engine.EngineExecutor;
 import io.skep.engine.EngineSettings;
-import io.skep.engine.NetworkSettings;
 import io.skep.engine.TaskNode;
 import io.skep.wire.NodeDescription;
 import java.io.IOException;
@@ -141,8 +140,7 @@ final class Daemon {
                 wanted.runtimes(),
                 wanted.defaultRuntime(),
                 wanted.cgroupParent(),
-                wanted.registries(),
-                NetworkSettings.USUAL);
+                wanted.registries());
         try {
             return keep("engine", new Engine(settings));
         } catch (EngineException | IOException e) {

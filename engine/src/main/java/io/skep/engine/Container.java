@@ -15,11 +15,12 @@ import io.skep.engine.OciSpecification.Surroundings;
 import io.skep.engine.record.Config;
 import io.skep.engine.record.ContainerRecord;
 import io.skep.engine.record.ContainerState;
+import io.skep.engine.record.ContainerStats;
 import io.skep.engine.record.ContainerStatus;
-import io.skep.engine.record.EndpointSettings;
 import io.skep.engine.record.ExecConfig;
 import io.skep.engine.record.HealthRecord;
 import io.skep.engine.record.HostConfig;
+import io.skep.engine.record.ProcessList;
 import io.skep.engine.record.Resources;
 import io.skep.engine.record.RestartPolicy;
 import java.io.IOException;
@@ -29,6 +30,7 @@ import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
@@ -208,7 +210,7 @@ public final class Container {
             cancelRestart();
             try {
                 change(state -> state.setStatus(ContainerStatus.REMOVING));
-                leaveNetworks();
+                parts.networking().detach(record);
                 parts.mounts().release(record, volumes);
                 forgetInContainerd();
                 log.close();
@@ -296,12 +298,7 @@ public final class Container {
         Run made = null;
         try {
             Networking.Attached network = parts.networking().attach(record);
-            record = record.toBuilder()
-                    .clearEndpoints()
-                    .putAllEndpoints(network.endpoints())
-                    .putAllPorts(network.ports())
-                    .setSandboxKey(network.namespace())
-                    .build();
+            record = record.toBuilder().putAllEndpoints(network.endpoints()).build();
             List<Mounted> mounts = new ArrayList<>(network.files());
             mounts.addAll(SharedMemory.activate(sharedMemory(), record));
             mounts.addAll(parts.mounts().activate(record));
@@ -345,7 +342,7 @@ public final class Container {
             tasks.delete(id());
             parts.mounts().deactivate(record);
             SharedMemory.deactivate(sharedMemory(), record);
-            leaveNetworks();
+            parts.networking().detach(record);
             log.ended();
             change(state -> state.setStatus(before)
                     .setSupposedToRun(false)
@@ -530,7 +527,7 @@ public final class Container {
             log.ended();
             parts.mounts().deactivate(record);
             SharedMemory.deactivate(sharedMemory(), record);
-            leaveNetworks();
+            parts.networking().detach(record);
             run = null;
             if (health != null) {
                 health.stop();
@@ -785,7 +782,6 @@ public final class Container {
         try {
             before = record.getName();
             save(record.toBuilder().setName(name).build());
-            parts.networking().renamed(record);
         } finally {
             lock.unlock();
         }
@@ -964,6 +960,66 @@ public final class Container {
         return attachment;
     }
 
+    // ---- files, processes and figures
+
+    /** Returns the files, to be copied out and in. */
+    public ContainerFiles files() {
+        return new ContainerFiles(parts, this);
+    }
+
+    /**
+     * Does something with the files; a container that does not run is not started meanwhile.
+     *
+     * @param withVolumes whether those of a container that does not run have their volumes in their places
+     */
+    <T> T withRoot(boolean readOnly, boolean withVolumes, ContainerFiles.Work<T> work) throws IOException {
+        Root running;
+        lock.lock();
+        try {
+            if (!isRunning()) {
+                try (MountedRoot mounted =
+                        parts.mounts().open(record, parts.layers().mounts(id()), readOnly, withVolumes)) {
+                    return work.with(mounted.root());
+                }
+            }
+            running =
+                    Root.of(Path.of("/proc", Integer.toString(record.getState().getPid()), "root"));
+            // Had it ended before, its pid could have been that of another.
+            if (tasks.get(id(), "")
+                    .filter(process -> process.getStatus() != io.skep.containerd.tasktypes.Status.STOPPED)
+                    .isEmpty()) {
+                running.close();
+                throw EngineException.conflict("container " + id() + " is just ending");
+            }
+        } finally {
+            lock.unlock();
+        }
+        try (running) {
+            return work.with(running);
+        }
+    }
+
+    /**
+     * Returns the processes.
+     *
+     * @param arguments of ps; empty for {@code -ef}
+     */
+    public ProcessList processes(String arguments) throws InterruptedException {
+        requireRunning();
+        ProcessList list = ProcessTable.of(arguments, new HashSet<>(tasks.pids(id())));
+        tell("top", Map.of());
+        return list;
+    }
+
+    /**
+     * Returns what the container uses now; one that does not run uses nothing.
+     *
+     * @param before the last sample, or null
+     */
+    public ContainerStats statistics(@Nullable ContainerStats before) {
+        return ContainerStatistics.sample(record, before, parts.clock().instant());
+    }
+
     // ---- further processes
 
     /** Refuses to make or start a further process in a container that cannot have one now. */
@@ -1078,7 +1134,7 @@ public final class Container {
         try {
             parts.mounts().deactivate(record);
             SharedMemory.deactivate(sharedMemory(), record);
-            leaveNetworks();
+            parts.networking().detach(record);
             Instant now = parts.clock().instant();
             boolean again = mustRestart(255);
             change(state -> state.setStatus(again ? ContainerStatus.RESTARTING : ContainerStatus.EXITED)
@@ -1092,56 +1148,6 @@ public final class Container {
             }
         } finally {
             lock.unlock();
-        }
-    }
-
-    // ---- networks
-
-    /** Takes back the container's place in its networks; what it was asked for stays. */
-    private void leaveNetworks() {
-        parts.networking().detach(record);
-        ContainerRecord.Builder left = record.toBuilder().clearPorts().clearSandboxKey();
-        record.getEndpointsMap()
-                .forEach((network, settings) -> left.putEndpoints(network, LocalNetworking.asked(settings)));
-        record = left.build();
-    }
-
-    /** Puts the container in one more network, at once if it runs. */
-    public void connect(String network, EndpointSettings asked) {
-        lock.lock();
-        try {
-            refuseIfGoing();
-            Map.Entry<String, EndpointSettings> place = parts.networking().connect(record, network, asked);
-            save(record.toBuilder()
-                    .putEndpoints(place.getKey(), place.getValue())
-                    .clearPorts()
-                    .putAllPorts(parts.networking().ports(id()))
-                    .build());
-        } finally {
-            lock.unlock();
-        }
-    }
-
-    /** Takes the container out of a network, at once if it runs. */
-    public void disconnect(String network) {
-        lock.lock();
-        try {
-            refuseIfGoing();
-            String name = parts.networking().disconnect(record, network);
-            save(record.toBuilder()
-                    .removeEndpoints(name)
-                    .clearPorts()
-                    .putAllPorts(parts.networking().ports(id()))
-                    .build());
-        } finally {
-            lock.unlock();
-        }
-    }
-
-    private void refuseIfGoing() {
-        if (status() == ContainerStatus.REMOVING || status() == ContainerStatus.DEAD) {
-            throw EngineException.conflict("container " + id()
-                    + " is marked for removal and cannot be connected or disconnected to the network");
         }
     }
 

@@ -9,7 +9,6 @@ import io.netty.channel.epoll.EpollIoHandler;
 import io.netty.util.concurrent.DefaultThreadFactory;
 import io.skep.containerd.version.VersionResponse;
 import io.skep.engine.image.Registries;
-import io.skep.network.NetworkNamespace;
 import java.io.File;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -50,14 +49,7 @@ public final class Engine implements AutoCloseable {
     private static final Duration CONTAINERD_PATIENCE = Duration.ofSeconds(10);
 
     /** What there is once the engine has started. */
-    private record Started(
-            ContainerParts parts,
-            Containers containers,
-            Images images,
-            Execs execs,
-            Volumes volumes,
-            Networks networks,
-            LocalNetworking networking) {}
+    private record Started(ContainerParts parts, Containers containers, Images images, Execs execs, Volumes volumes) {}
 
     private final EngineSettings settings;
     private final EngineEvents events = new EngineEvents();
@@ -187,25 +179,13 @@ public final class Engine implements AutoCloseable {
         ContainerFolder folder = new ContainerFolder(root.resolve("containers"));
         ImageStore store = new ImageStore(containerd, layers, InstantSource.system());
         Volumes volumes = new Volumes(root.resolve("volumes"), InstantSource.system(), events::tell);
-        Networks networks = new Networks(
-                root.resolve("networks"),
-                settings.execRoot(),
-                NetworkNamespace.ofProcess(),
-                settings.networks(),
-                InstantSource.system(),
-                events::tell);
-        LocalNetworking networking = new LocalNetworking(
-                networks,
-                settings.execRoot().resolve("netns"),
-                new NetworkFiles(folder, settings.networks()),
-                executor);
         ContainerParts parts = new ContainerParts(
                 containerd,
                 layers,
                 pipes,
                 folder,
                 settings.execRoot().resolve("pipes"),
-                networking,
+                new SimpleNetworking(),
                 new VolumeMounts(volumes, settings.execRoot().resolve("mounts"), executor),
                 runtimes,
                 host,
@@ -221,7 +201,7 @@ public final class Engine implements AutoCloseable {
                 new Registries(settings.registries(), System.getenv()),
                 InstantSource.system(),
                 events::tell);
-        return new Started(parts, containers, images, new Execs(parts), volumes, networks, networking);
+        return new Started(parts, containers, images, new Execs(parts), volumes);
     }
 
     private Started started() {
@@ -267,11 +247,6 @@ public final class Engine implements AutoCloseable {
         return started().volumes();
     }
 
-    /** Returns the networks of this host; waits for the engine to start. */
-    public Networks networks() {
-        return started().networks();
-    }
-
     /** Returns what the engine is made of, as far as it is known by now. */
     public EngineDescription description() {
         Started now = started.isDone() && !started.isCompletedExceptionally() ? started.join() : null;
@@ -292,7 +267,6 @@ public final class Engine implements AutoCloseable {
     /** Lets go of everything; containers run on. */
     @Override
     public void close() {
-        closeNetworks();
         executor.shutdownNow();
         timer.shutdownNow();
         containerd.close();
@@ -301,16 +275,5 @@ public final class Engine implements AutoCloseable {
             process.close();
         }
         loops.shutdownGracefully(0, 1, TimeUnit.SECONDS).awaitUninterruptibly();
-    }
-
-    private void closeNetworks() {
-        if (!started.isDone() || started.isCompletedExceptionally()) {
-            return;
-        }
-        try {
-            started.join().networking().close();
-        } catch (IOException e) {
-            LOG.warn("The networks cannot be taken back as a whole: {}", e.getMessage());
-        }
     }
 }

@@ -25,7 +25,10 @@ final class LinuxFiles {
     static final int MNT_DETACH = 2;
 
     static final int ENOENT = 2;
+    static final int EXDEV = 18;
+    static final int ENOTDIR = 20;
     static final int EINVAL = 22;
+    static final int ELOOP = 40;
     private static final int ENODATA = 61;
     private static final int EOPNOTSUPP = 95;
 

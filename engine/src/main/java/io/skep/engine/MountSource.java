@@ -35,6 +35,15 @@ interface MountSource {
      */
     List<Mounted> activate(ContainerRecord container);
 
+    /**
+     * Opens the file system of a container that does not run.
+     *
+     * @param rootfs how it is mounted
+     * @param withVolumes whether volumes and folders of the host are in their places
+     */
+    MountedRoot open(ContainerRecord container, List<Mount> rootfs, boolean readOnly, boolean withVolumes)
+            throws IOException;
+
     /** A container that a former engine started goes on. */
     void resume(ContainerRecord container);
 

@@ -63,15 +63,22 @@ final class MountedRoot implements AutoCloseable {
      */
     void bind(Path source, String destination, boolean readOnly) throws IOException {
         try {
-            int place = root.open(Root.clean(destination), LinuxFiles.O_PATH);
-            try {
-                Mountings.mount(
-                        source.toString(), Root.path(place), "", readOnly ? List.of("rbind", "ro") : List.of("rbind"));
-            } finally {
-                LinuxCalls.close(place);
+            mount(source.toString(), destination, LinuxFiles.MS_BIND | LinuxFiles.MS_REC);
+            if (readOnly) {
+                // What was opened before the mount lies below it: the place is looked up again.
+                mount("none", destination, LinuxFiles.MS_BIND | LinuxFiles.MS_REMOUNT | LinuxFiles.MS_RDONLY);
             }
         } catch (NoSuchFileException e) {
             // The runtime makes it when the container starts.
+        }
+    }
+
+    private void mount(String source, String destination, long flags) throws IOException {
+        int place = root.open(Root.clean(destination), LinuxFiles.O_PATH);
+        try {
+            LinuxFiles.mount(source, Root.path(place), "", flags, "");
+        } finally {
+            LinuxCalls.close(place);
         }
     }
 

@@ -97,8 +97,9 @@ final class Root implements AutoCloseable {
 
     static IOException translate(LinuxCalls.Errno e, String path) {
         return switch (e.number()) {
-            case LinuxFiles.ENOENT -> new NoSuchFileException(path);
-            case 20 -> new NotDirectoryException(path);
+            // Links of the kernel's that lead anywhere, and links that lead to each other, lead to nothing here.
+            case LinuxFiles.ENOENT, LinuxFiles.EXDEV, LinuxFiles.ELOOP -> new NoSuchFileException(path);
+            case LinuxFiles.ENOTDIR -> new NotDirectoryException(path);
             default -> e;
         };
     }

@@ -24,6 +24,7 @@ import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.LongPredicate;
 import org.apache.commons.compress.archivers.tar.TarArchiveEntry;
 import org.apache.commons.compress.archivers.tar.TarArchiveInputStream;
 import org.apache.commons.compress.archivers.tar.TarArchiveOutputStream;
@@ -123,8 +124,11 @@ final class TreeArchive {
         private final TarArchiveOutputStream tar;
         private final Map<Inode, String> linked = new HashMap<>();
 
-        Writer(TarArchiveOutputStream tar) {
+        private final LongPredicate enters;
+
+        Writer(TarArchiveOutputStream tar, LongPredicate enters) {
             this.tar = tar;
+            this.enters = enters;
         }
 
         void write(Path path, int folder, String name, String entryName, int depth) throws IOException {
@@ -180,6 +184,9 @@ final class TreeArchive {
             }
             if (!entryName.isEmpty()) {
                 put(entry(status, entryName + "/", TarConstants.LF_DIR));
+            }
+            if (!enters.test(status.fileSystem())) {
+                return;
             }
             int fd;
             try {
@@ -262,13 +269,14 @@ final class TreeArchive {
      * Writes an archive of what is at a place.
      *
      * @param name of the topmost entry; empty when only what is in the folder is wanted
+     * @param enters whether folders of a file system, by its number, are entered
      */
-    static void write(Place place, String name, OutputStream out) throws IOException {
+    static void write(Place place, String name, LongPredicate enters, OutputStream out) throws IOException {
         TarArchiveOutputStream tar = new TarArchiveOutputStream(out, StandardCharsets.UTF_8.name());
         tar.setLongFileMode(TarArchiveOutputStream.LONGFILE_POSIX);
         tar.setBigNumberMode(TarArchiveOutputStream.BIGNUMBER_POSIX);
         tar.setAddPaxHeadersForNonAsciiNames(true);
-        new Writer(tar).write(place.path(), place.folder(), place.name(), name, 0);
+        new Writer(tar, enters).write(place.path(), place.folder(), place.name(), name, 0);
         tar.finish();
         tar.flush();
     }
@@ -321,6 +329,9 @@ final class TreeArchive {
             try (Place place = root.place(Root.clean(folder + "/" + parent), false)) {
                 Files.createDirectory(place.path());
                 Files.setAttribute(place.path(), "unix:mode", 0755, LinkOption.NOFOLLOW_LINKS);
+            } catch (FileAlreadyExistsException exists) {
+                throw EngineException.invalid(
+                        "the archive wants a folder " + parent + ", but a link that leads nowhere is in the way");
             }
         }
     }

@@ -133,7 +133,7 @@ final class VolumeMounts implements MountSource {
                 Root root = Root.of(to)) {
             Future<?> written = executor.submit(() -> {
                 try (out) {
-                    TreeArchive.write(from, "", out);
+                    TreeArchive.write(from, "", anywhere -> true, out);
                 }
                 return null;
             });
@@ -319,12 +319,8 @@ final class VolumeMounts implements MountSource {
         }
     }
 
-    /**
-     * Opens the file system of a container that does not run, with its volumes and folders of the host in their places.
-     *
-     * @param rootfs how it is mounted; null leaves the volumes out
-     */
-    MountedRoot open(ContainerRecord container, List<Mount> rootfs, boolean readOnly, boolean withVolumes)
+    @Override
+    public MountedRoot open(ContainerRecord container, List<Mount> rootfs, boolean readOnly, boolean withVolumes)
             throws IOException {
         MountedRoot opened = MountedRoot.of(roots(), rootfs, readOnly);
         if (!withVolumes) {

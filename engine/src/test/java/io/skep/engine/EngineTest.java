@@ -36,8 +36,7 @@ final class EngineTest {
                 Map.of("runc", "runc"),
                 "runc",
                 "",
-                RegistrySettings.DEFAULT,
-                NetworkSettings.USUAL);
+                RegistrySettings.DEFAULT);
     }
 
     @Test

@@ -1,4 +1,0 @@
-@NullMarked
-package io.skep.network;
-
-import org.jspecify.annotations.NullMarked;

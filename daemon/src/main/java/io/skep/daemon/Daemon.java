@@ -14,6 +14,7 @@ import io.skep.engine.Engine;
 import io.skep.engine.EngineException;
 import io.skep.engine.EngineExecutor;
 import io.skep.engine.EngineSettings;
+import io.skep.engine.NetworkSettings;
 import io.skep.engine.TaskNode;
 import io.skep.wire.NodeDescription;
 import java.io.IOException;
@@ -140,7 +141,8 @@ final class Daemon {
                 wanted.runtimes(),
                 wanted.defaultRuntime(),
                 wanted.cgroupParent(),
-                wanted.registries());
+                wanted.registries(),
+                NetworkSettings.USUAL);
         try {
             return keep("engine", new Engine(settings));
         } catch (EngineException | IOException e) {

@@ -17,6 +17,7 @@ import io.skep.engine.record.ContainerRecord;
 import io.skep.engine.record.ContainerState;
 import io.skep.engine.record.ContainerStats;
 import io.skep.engine.record.ContainerStatus;
+import io.skep.engine.record.EndpointSettings;
 import io.skep.engine.record.ExecConfig;
 import io.skep.engine.record.HealthRecord;
 import io.skep.engine.record.HostConfig;
@@ -210,7 +211,7 @@ public final class Container {
             cancelRestart();
             try {
                 change(state -> state.setStatus(ContainerStatus.REMOVING));
-                parts.networking().detach(record);
+                leaveNetworks();
                 parts.mounts().release(record, volumes);
                 forgetInContainerd();
                 log.close();
@@ -298,7 +299,12 @@ public final class Container {
         Run made = null;
         try {
             Networking.Attached network = parts.networking().attach(record);
-            record = record.toBuilder().putAllEndpoints(network.endpoints()).build();
+            record = record.toBuilder()
+                    .clearEndpoints()
+                    .putAllEndpoints(network.endpoints())
+                    .putAllPorts(network.ports())
+                    .setSandboxKey(network.namespace())
+                    .build();
             List<Mounted> mounts = new ArrayList<>(network.files());
             mounts.addAll(SharedMemory.activate(sharedMemory(), record));
             mounts.addAll(parts.mounts().activate(record));
@@ -342,7 +348,7 @@ public final class Container {
             tasks.delete(id());
             parts.mounts().deactivate(record);
             SharedMemory.deactivate(sharedMemory(), record);
-            parts.networking().detach(record);
+            leaveNetworks();
             log.ended();
             change(state -> state.setStatus(before)
                     .setSupposedToRun(false)
@@ -527,7 +533,7 @@ public final class Container {
             log.ended();
             parts.mounts().deactivate(record);
             SharedMemory.deactivate(sharedMemory(), record);
-            parts.networking().detach(record);
+            leaveNetworks();
             run = null;
             if (health != null) {
                 health.stop();
@@ -782,6 +788,7 @@ public final class Container {
         try {
             before = record.getName();
             save(record.toBuilder().setName(name).build());
+            parts.networking().renamed(record);
         } finally {
             lock.unlock();
         }
@@ -1134,7 +1141,7 @@ public final class Container {
         try {
             parts.mounts().deactivate(record);
             SharedMemory.deactivate(sharedMemory(), record);
-            parts.networking().detach(record);
+            leaveNetworks();
             Instant now = parts.clock().instant();
             boolean again = mustRestart(255);
             change(state -> state.setStatus(again ? ContainerStatus.RESTARTING : ContainerStatus.EXITED)
@@ -1148,6 +1155,56 @@ public final class Container {
             }
         } finally {
             lock.unlock();
+        }
+    }
+
+    // ---- networks
+
+    /** Takes back the container's place in its networks; what it was asked for stays. */
+    private void leaveNetworks() {
+        parts.networking().detach(record);
+        ContainerRecord.Builder left = record.toBuilder().clearPorts().clearSandboxKey();
+        record.getEndpointsMap()
+                .forEach((network, settings) -> left.putEndpoints(network, LocalNetworking.asked(settings)));
+        record = left.build();
+    }
+
+    /** Puts the container in one more network, at once if it runs. */
+    public void connect(String network, EndpointSettings asked) {
+        lock.lock();
+        try {
+            refuseIfGoing();
+            Map.Entry<String, EndpointSettings> place = parts.networking().connect(record, network, asked);
+            save(record.toBuilder()
+                    .putEndpoints(place.getKey(), place.getValue())
+                    .clearPorts()
+                    .putAllPorts(parts.networking().ports(id()))
+                    .build());
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    /** Takes the container out of a network, at once if it runs. */
+    public void disconnect(String network) {
+        lock.lock();
+        try {
+            refuseIfGoing();
+            String name = parts.networking().disconnect(record, network);
+            save(record.toBuilder()
+                    .removeEndpoints(name)
+                    .clearPorts()
+                    .putAllPorts(parts.networking().ports(id()))
+                    .build());
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    private void refuseIfGoing() {
+        if (status() == ContainerStatus.REMOVING || status() == ContainerStatus.DEAD) {
+            throw EngineException.conflict("container " + id()
+                    + " is marked for removal and cannot be connected or disconnected to the network");
         }
     }
 

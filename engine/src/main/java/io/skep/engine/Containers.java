@@ -6,6 +6,7 @@ import io.skep.engine.record.ContainerRecord;
 import io.skep.engine.record.ContainerState;
 import io.skep.engine.record.ContainerStatus;
 import io.skep.engine.record.CreateContainer;
+import io.skep.engine.record.EndpointSettings;
 import io.skep.engine.record.HostConfig;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -21,6 +22,7 @@ import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.Future;
 import java.util.regex.Pattern;
+import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -57,6 +59,15 @@ public final class Containers {
 
     /** Takes over the containers that run, and starts those again that should. */
     void recover() throws InterruptedException {
+        try {
+            parts.networking()
+                    .recover(byId.values().stream()
+                            .filter(each -> each.record().getState().getSupposedToRun())
+                            .map(Container::id)
+                            .collect(Collectors.toSet()));
+        } catch (IOException | RuntimeException e) {
+            LOG.error("The networks of containers could not be taken over", e);
+        }
         List<Future<?>> all = new ArrayList<>();
         for (Container container : byId.values()) {
             all.add(parts.executor().submit(container::recover));
@@ -174,6 +185,8 @@ public final class Containers {
         ContainerLog log = null;
         try {
             parts.networking().check(record.build());
+            Map<String, EndpointSettings> places = parts.networking().planned(record.build());
+            record.clearEndpoints().putAllEndpoints(places);
             record.addAllMounts(
                     parts.mounts().create(record.build(), each -> require(each).record()));
             Files.createDirectories(parts.folder().of(id));

@@ -9,6 +9,7 @@ import io.netty.channel.epoll.EpollIoHandler;
 import io.netty.util.concurrent.DefaultThreadFactory;
 import io.skep.containerd.version.VersionResponse;
 import io.skep.engine.image.Registries;
+import io.skep.network.NetworkNamespace;
 import java.io.File;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -49,7 +50,14 @@ public final class Engine implements AutoCloseable {
     private static final Duration CONTAINERD_PATIENCE = Duration.ofSeconds(10);
 
     /** What there is once the engine has started. */
-    private record Started(ContainerParts parts, Containers containers, Images images, Execs execs, Volumes volumes) {}
+    private record Started(
+            ContainerParts parts,
+            Containers containers,
+            Images images,
+            Execs execs,
+            Volumes volumes,
+            Networks networks,
+            LocalNetworking networking) {}
 
     private final EngineSettings settings;
     private final EngineEvents events = new EngineEvents();
@@ -179,13 +187,25 @@ public final class Engine implements AutoCloseable {
         ContainerFolder folder = new ContainerFolder(root.resolve("containers"));
         ImageStore store = new ImageStore(containerd, layers, InstantSource.system());
         Volumes volumes = new Volumes(root.resolve("volumes"), InstantSource.system(), events::tell);
+        Networks networks = new Networks(
+                root.resolve("networks"),
+                settings.execRoot(),
+                NetworkNamespace.ofProcess(),
+                settings.networks(),
+                InstantSource.system(),
+                events::tell);
+        LocalNetworking networking = new LocalNetworking(
+                networks,
+                settings.execRoot().resolve("netns"),
+                new NetworkFiles(folder, settings.networks()),
+                executor);
         ContainerParts parts = new ContainerParts(
                 containerd,
                 layers,
                 pipes,
                 folder,
                 settings.execRoot().resolve("pipes"),
-                new SimpleNetworking(),
+                networking,
                 new VolumeMounts(volumes, settings.execRoot().resolve("mounts"), executor),
                 runtimes,
                 host,
@@ -201,7 +221,7 @@ public final class Engine implements AutoCloseable {
                 new Registries(settings.registries(), System.getenv()),
                 InstantSource.system(),
                 events::tell);
-        return new Started(parts, containers, images, new Execs(parts), volumes);
+        return new Started(parts, containers, images, new Execs(parts), volumes, networks, networking);
     }
 
     private Started started() {
@@ -247,6 +267,11 @@ public final class Engine implements AutoCloseable {
         return started().volumes();
     }
 
+    /** Returns the networks of this host; waits for the engine to start. */
+    public Networks networks() {
+        return started().networks();
+    }
+
     /** Returns what the engine is made of, as far as it is known by now. */
     public EngineDescription description() {
         Started now = started.isDone() && !started.isCompletedExceptionally() ? started.join() : null;
@@ -267,6 +292,7 @@ public final class Engine implements AutoCloseable {
     /** Lets go of everything; containers run on. */
     @Override
     public void close() {
+        closeNetworks();
         executor.shutdownNow();
         timer.shutdownNow();
         containerd.close();
@@ -275,5 +301,16 @@ public final class Engine implements AutoCloseable {
             process.close();
         }
         loops.shutdownGracefully(0, 1, TimeUnit.SECONDS).awaitUninterruptibly();
+    }
+
+    private void closeNetworks() {
+        if (!started.isDone() || started.isCompletedExceptionally()) {
+            return;
+        }
+        try {
+            started.join().networking().close();
+        } catch (IOException e) {
+            LOG.warn("The networks cannot be taken back as a whole: {}", e.getMessage());
+        }
     }
 }

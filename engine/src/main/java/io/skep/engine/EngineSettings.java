@@ -15,6 +15,7 @@ import java.util.Map;
  * @param defaultRuntime name of the one that is used unless a user says otherwise
  * @param cgroupParent where the cgroups of containers are made; empty for the default
  * @param registries how images are fetched and sent
+ * @param networks what networks are like where nobody says
  */
 public record EngineSettings(
         Path dataRoot,
@@ -23,7 +24,8 @@ public record EngineSettings(
         Map<String, String> runtimes,
         String defaultRuntime,
         String cgroupParent,
-        RegistrySettings registries) {
+        RegistrySettings registries,
+        NetworkSettings networks) {
     public EngineSettings {
         runtimes = Map.copyOf(runtimes);
     }

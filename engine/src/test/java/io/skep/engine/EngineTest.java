@@ -36,7 +36,8 @@ final class EngineTest {
                 Map.of("runc", "runc"),
                 "runc",
                 "",
-                RegistrySettings.DEFAULT);
+                RegistrySettings.DEFAULT,
+                NetworkSettings.USUAL);
     }
 
     @Test

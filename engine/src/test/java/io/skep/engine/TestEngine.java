@@ -24,6 +24,7 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.TimeUnit;
+import java.util.function.Consumer;
 import java.util.function.Predicate;
 
 /**
@@ -38,6 +39,7 @@ final class TestEngine implements AutoCloseable {
     final BlockingQueue<EngineEvent> events = new LinkedBlockingQueue<>();
     final EngineEvents listeners = new EngineEvents();
     private final Image image;
+    private final Networkings networkings;
     Life life;
 
     /** An engine's life. */
@@ -48,10 +50,12 @@ final class TestEngine implements AutoCloseable {
         final ContainerParts parts;
         final Containers containers;
         final Execs execs;
+        final Networking networking;
         final Volumes volumes;
 
         Life() throws IOException {
             ContainerFolder folder = new ContainerFolder(fixture.folder.resolve("containers"));
+            networking = networkings.make(folder, executor, events::add);
             volumes = new Volumes(fixture.folder.resolve("volumes"), InstantSource.system(), events::add);
             parts = new ContainerParts(
                     fixture.containerd,
@@ -59,7 +63,7 @@ final class TestEngine implements AutoCloseable {
                     pipes,
                     folder,
                     fixture.folder.resolve("pipes"),
-                    new NoNetworks(),
+                    networking,
                     new VolumeMounts(volumes, fixture.folder.resolve("mounts"), executor),
                     new Runtimes(Map.of("runc", "runc"), "runc"),
                     Host.probe(),
@@ -103,8 +107,19 @@ final class TestEngine implements AutoCloseable {
         }
     }
 
+    /** Makes the networks of one life of an engine. */
+    interface Networkings {
+        Networking make(ContainerFolder folder, ExecutorService executor, Consumer<EngineEvent> events)
+                throws IOException;
+    }
+
     /** @param imageConfig what the image says of its containers */
     TestEngine(Config imageConfig) throws Exception {
+        this(imageConfig, (folder, executor, events) -> new NoNetworks());
+    }
+
+    TestEngine(Config imageConfig, Networkings networkings) throws Exception {
+        this.networkings = networkings;
         fixture.containerd
                 .leases()
                 .create(CreateRequest.newBuilder().setId("image").build());

@@ -1,0 +1,4 @@
+@NullMarked
+package io.skep.network;
+
+import org.jspecify.annotations.NullMarked;

@@ -114,6 +114,39 @@ class JobOrchestratorTest {
     }
 
     @Test
+    void aGlobalJobThatFailedWithItsNodeRunsAgainWhenTheNodeIsBack() {
+        Service.Builder job = job(1, 1);
+        job.getSpecBuilder().setGlobalJob(GlobalJob.getDefaultInstance());
+        cluster.create(job);
+        String lost =
+                cluster.tasks(task -> task.getNodeId().equals("n1")).getFirst().getId();
+        cluster.setNodeState("n1", NodeStatus.State.DOWN);
+        cluster.report(lost, TaskState.FAILED);
+        cluster.setNodeState("n1", NodeStatus.State.READY);
+        cluster.pass(Duration.ofSeconds(10));
+
+        assertThat(cluster.tasks(task -> task.getNodeId().equals("n1")).stream()
+                        .map(task -> task.getStatus().getState()))
+                .containsExactlyInAnyOrder(TaskState.FAILED, TaskState.COMPLETE);
+    }
+
+    @Test
+    void aReplacementIsCalledOffWhenItsPredecessorCompletesAfterAll() {
+        cluster.create(job(1, 2));
+        String first = cluster.tasksOf("job-id").getFirst().getId();
+        cluster.report(first, TaskState.RUNNING);
+        cluster.setAvailability(cluster.task(first).getNodeId(), Availability.DRAIN);
+        assertThat(cluster.tasksOf("job-id")).hasSize(2);
+        cluster.report(first, TaskState.COMPLETE);
+        cluster.pass(Duration.ofSeconds(10));
+
+        assertThat(cluster.tasksOf("job-id"))
+                .allMatch(task -> task.getStatus().getState() == TaskState.COMPLETE)
+                .extracting(Task::getSlot)
+                .containsExactlyInAnyOrder(0L, 1L);
+    }
+
+    @Test
     void aGlobalJobThatLostItsNodeRunsAgainWhenTheNodeIsBack() {
         Service.Builder job = job(1, 1);
         job.getSpecBuilder().setGlobalJob(GlobalJob.getDefaultInstance());

@@ -242,6 +242,7 @@ final class Goal {
             Set<String> told = new HashSet<>();
             Set<String> runs = new HashSet<>();
             Set<String> needed = new HashSet<>();
+            Set<String> used = new HashSet<>();
             for (Task task : state.tasksOfNode(nodeId)) {
                 if (task.getStatus().getStateValue() >= TaskState.ASSIGNED_VALUE) {
                     told.add(task.getId());
@@ -252,6 +253,7 @@ final class Goal {
                 if (task.getStatus().getStateValue() >= TaskState.ASSIGNED_VALUE
                         && task.getStatus().getStateValue() <= TaskState.RUNNING_VALUE) {
                     needed.addAll(world.invariants().needed(task));
+                    used.addAll(Invariants.used(task));
                 }
             }
             if (!runs.equals(world.invariants().running(nodeId))) {
@@ -262,7 +264,8 @@ final class Goal {
             }
             Set<String> has = new HashSet<>(agent.runner.secrets());
             has.addAll(agent.runner.configs());
-            if (!has.equals(needed)) {
+            // What was removed while a task uses it stays there as long as the task.
+            if (!has.containsAll(needed) || !used.containsAll(has)) {
                 return board + " has secrets and configs " + has + " and needs " + needed;
             }
         }

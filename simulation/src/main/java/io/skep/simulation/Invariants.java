@@ -649,17 +649,16 @@ final class Invariants {
 
     /** Returns the secrets and configs that a task uses, but for those that were removed since. */
     Set<String> needed(Task task) {
+        Set<String> found = used(task);
+        found.removeIf(id -> state.secrets().get(id) == null && state.configs().get(id) == null);
+        return found;
+    }
+
+    /** Returns the secrets and configs that a task uses. */
+    static Set<String> used(Task task) {
         Set<String> found = new LinkedHashSet<>();
-        for (SecretReference each : task.getSpec().getContainer().getSecretsList()) {
-            if (state.secrets().get(each.getSecretId()) != null) {
-                found.add(each.getSecretId());
-            }
-        }
-        for (ConfigReference each : task.getSpec().getContainer().getConfigsList()) {
-            if (state.configs().get(each.getConfigId()) != null) {
-                found.add(each.getConfigId());
-            }
-        }
+        task.getSpec().getContainer().getSecretsList().forEach(each -> found.add(each.getSecretId()));
+        task.getSpec().getContainer().getConfigsList().forEach(each -> found.add(each.getConfigId()));
         return found;
     }
 

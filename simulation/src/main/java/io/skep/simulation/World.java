@@ -348,6 +348,9 @@ final class World {
             if (manager != null && verdict.first() == null) {
                 invariants.requireInHistory(board.name(), manager.store.state());
                 new Leaks(this).check(board.name(), manager);
+                if (manager.consensus == quorum.leader()) {
+                    new Leaks(this).checkMemory(board.name(), manager);
+                }
             }
         }
     }

@@ -11,6 +11,16 @@ final class StreamInput {
 
     private StreamInput() {}
 
+    /** A client that is gone has ended its input as well. */
+    private static byte @Nullable [] next(DuplexStream stream) throws InterruptedException {
+        try {
+            return stream.read();
+        } catch (IOException e) {
+            LOG.debug("a client is gone: {}", e.getMessage());
+            return null;
+        }
+    }
+
     /** Takes input. */
     @FunctionalInterface
     interface Sink {
@@ -33,7 +43,7 @@ final class StreamInput {
     static Thread feed(DuplexStream stream, @Nullable DetachKeys keys, Sink sink, End end, Runnable leaves) {
         return Thread.ofVirtual().name("api-stdin").start(() -> {
             try {
-                byte[] piece = stream.read();
+                byte[] piece = next(stream);
                 while (piece != null) {
                     byte[] bytes = keys == null ? piece : keys.pass(piece);
                     boolean reads = sink.feed(bytes, 0, bytes.length);
@@ -44,7 +54,7 @@ final class StreamInput {
                     if (!reads) {
                         return;
                     }
-                    piece = stream.read();
+                    piece = next(stream);
                 }
                 if (keys == null) {
                     end.run();

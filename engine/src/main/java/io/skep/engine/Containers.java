@@ -246,7 +246,8 @@ public final class Containers {
         }
         String wanted = name.startsWith("/") ? name.substring(1) : name;
         if (!NAME.matcher(wanted).matches()) {
-            throw EngineException.invalid("Invalid container name (" + name + "), only " + NAME + " are allowed");
+            throw EngineException.invalid(
+                    "Invalid container name (" + name + "), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed");
         }
         String owner = idByName.putIfAbsent(wanted, id);
         if (owner != null) {

@@ -3,6 +3,7 @@ package io.skep.api;
 import com.google.protobuf.ByteString;
 import io.netty.handler.codec.http.HttpHeaderNames;
 import io.netty.handler.codec.http.HttpHeaders;
+import java.io.InputStream;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
@@ -15,6 +16,8 @@ import org.jspecify.annotations.Nullable;
  * @param version the version that the client speaks
  * @param path parameters taken from the path, by name
  * @param query parameters of the query, each with all its values
+ * @param body empty for an endpoint that reads it while it comes
+ * @param input the body as a stream
  */
 record Call(
         String method,
@@ -22,7 +25,8 @@ record Call(
         Map<String, String> path,
         Map<String, List<String>> query,
         HttpHeaders headers,
-        ByteString body) {
+        ByteString body,
+        InputStream input) {
     private static final Set<String> NO = Set.of("", "0", "no", "false", "none");
     private static final Set<String> STRICT_YES = Set.of("1", "t", "T", "TRUE", "true", "True");
     private static final Set<String> STRICT_NO = Set.of("0", "f", "F", "FALSE", "false", "False");

@@ -57,6 +57,8 @@ import org.slf4j.LoggerFactory;
  * complete within {@link #REQUEST_TIME_MAX} of its head, and a connection without request is closed after
  * {@link #IDLE_TIME_MAX}.
  *
+ * <p>Endpoints that ask for it get their body as a {@link BodyInput} while it comes, without a limit of length or time.
+ *
  * <p>Half-closed connections: a client that only ends its own sending still gets the answer to what it asked, but a
  * stream ends, as it is how most clients leave. A stream in both directions goes on until its other side ends.
  */
@@ -68,6 +70,7 @@ final class HttpConnection extends ChannelInboundHandlerAdapter {
     static final Duration REQUEST_TIME_MAX = Duration.ofMinutes(1);
     static final Duration IDLE_TIME_MAX = Duration.ofMinutes(5);
     private static final int WAITING_MAX = 64;
+    private static final String CLIENT_GONE = "the client went away in the middle of the request";
     private static final DateTimeFormatter DATE = DateTimeFormatter.RFC_1123_DATE_TIME;
 
     private final Router router;
@@ -82,6 +85,9 @@ final class HttpConnection extends ChannelInboundHandlerAdapter {
     private @Nullable Future<?> timer;
     private @Nullable Stream stream;
     private @Nullable Duplex duplex;
+
+    /** The body of the request that runs, while it comes. */
+    private @Nullable BodyInput incoming;
 
     HttpConnection(Router router, Map<String, String> commonHeaders) {
         this.router = router;
@@ -104,6 +110,10 @@ final class HttpConnection extends ChannelInboundHandlerAdapter {
             ReferenceCountUtil.release(message);
             return;
         }
+        if (incoming != null && part instanceof HttpContent content) {
+            receive(incoming, content);
+            return;
+        }
         if (busy) {
             waiting.add(part);
             if (waiting.size() >= WAITING_MAX) {
@@ -112,6 +122,22 @@ final class HttpConnection extends ChannelInboundHandlerAdapter {
             return;
         }
         take(context, part);
+    }
+
+    private void receive(BodyInput input, HttpContent content) {
+        try {
+            if (content.decoderResult().isFailure()) {
+                input.fail("malformed HTTP request: "
+                        + content.decoderResult().cause().getMessage());
+            }
+            input.add(content.content());
+            if (content instanceof LastHttpContent) {
+                input.end();
+                incoming = null;
+            }
+        } finally {
+            ReferenceCountUtil.release(content);
+        }
     }
 
     private void take(ChannelHandlerContext context, HttpObject part) {
@@ -134,19 +160,50 @@ final class HttpConnection extends ChannelInboundHandlerAdapter {
         }
     }
 
+    private Router.Input inputOf(HttpRequest request) {
+        return router.input(request.method().name(), request.uri());
+    }
+
     private void begin(ChannelHandlerContext context, HttpRequest request) {
         head = request;
         body = ByteString.newOutput();
         discarded = 0;
         limitTime(context, REQUEST_TIME_MAX);
+        boolean streamed = inputOf(request) == Router.Input.STREAMED;
         if (HttpUtil.is100ContinueExpected(request)) {
-            if (HttpUtil.getContentLength(request, 0L) > BODY_BYTES_MAX) {
+            if (!streamed && HttpUtil.getContentLength(request, 0L) > BODY_BYTES_MAX) {
                 close(context, tooLarge());
                 return;
             }
             var _ = context.writeAndFlush(new DefaultFullHttpResponse(
                     HttpVersion.HTTP_1_1, HttpResponseStatus.CONTINUE, Unpooled.EMPTY_BUFFER));
         }
+        if (streamed) {
+            runStreamed(context, request);
+        }
+    }
+
+    /** Runs a request whose body is read while it comes; what follows the body waits for the answer, as ever. */
+    private void runStreamed(ChannelHandlerContext context, HttpRequest request) {
+        head = null;
+        busy = true;
+        stopTimer();
+        boolean keepAlive = HttpUtil.isKeepAlive(request) && !stopping;
+        BodyInput input = new BodyInput(context.channel());
+        incoming = input;
+        if (inputEnded) {
+            input.fail(CLIENT_GONE);
+        }
+        Thread.ofVirtual().name("api-request").start(() -> {
+            Reply reply = router.answer(request.method().name(), request.uri(), request.headers(), input);
+            LOG.debug("{} {} {}", request.method(), request.uri(), reply.status());
+            if (reply instanceof Reply.Streamed streamed) {
+                stream(context, request, streamed, keepAlive);
+            } else {
+                input.drain(DISCARDED_BYTES_MAX);
+                send(context.channel(), request, (Reply.Whole) reply, keepAlive);
+            }
+        });
     }
 
     private void keep(ChannelHandlerContext context, ByteBuf content) {
@@ -173,7 +230,7 @@ final class HttpConnection extends ChannelInboundHandlerAdapter {
         ByteString received = body.toByteString();
         body = ByteString.newOutput();
         boolean tooLarge = discarded > 0;
-        if (!tooLarge && router.isDuplex(request.method().name(), request.uri())) {
+        if (!tooLarge && inputOf(request) == Router.Input.CONNECTION) {
             takeOver(context, request, received);
             return;
         }
@@ -312,7 +369,9 @@ final class HttpConnection extends ChannelInboundHandlerAdapter {
     /** Runs on the event loop when an answer is written. */
     private void finish(Channel channel, boolean open) {
         stream = null;
-        if (!open || stopping || !channel.isActive() || (inputEnded && waiting.isEmpty())) {
+        // Whoever is answered in the middle of a body may not send another request behind it.
+        boolean unread = incoming != null;
+        if (!open || unread || stopping || !channel.isActive() || (inputEnded && waiting.isEmpty())) {
             var _ = channel.close();
             return;
         }
@@ -321,6 +380,10 @@ final class HttpConnection extends ChannelInboundHandlerAdapter {
         limitTime(context, IDLE_TIME_MAX);
         while (!busy && !waiting.isEmpty()) {
             take(context, waiting.remove());
+        }
+        while (incoming != null && waiting.peek() instanceof HttpContent content) {
+            waiting.remove();
+            receive(incoming, content);
         }
         if (waiting.size() < WAITING_MAX) {
             channel.config().setAutoRead(true);
@@ -386,6 +449,9 @@ final class HttpConnection extends ChannelInboundHandlerAdapter {
             if (duplex != null) {
                 duplex.inputEnded();
             }
+            if (incoming != null) {
+                incoming.fail(CLIENT_GONE);
+            }
             if (!busy) {
                 var _ = context.close();
             }
@@ -403,6 +469,9 @@ final class HttpConnection extends ChannelInboundHandlerAdapter {
             if (duplex != null) {
                 duplex.end();
             }
+            if (incoming != null) {
+                incoming.fail("the engine is stopping");
+            }
             if (!busy && head == null) {
                 var _ = channel.close();
             }
@@ -417,6 +486,9 @@ final class HttpConnection extends ChannelInboundHandlerAdapter {
         }
         if (duplex != null) {
             duplex.end();
+        }
+        if (incoming != null) {
+            incoming.fail(CLIENT_GONE);
         }
         waiting.forEach(ReferenceCountUtil::release);
         waiting.clear();

@@ -5,6 +5,7 @@ import io.netty.handler.codec.http.HttpHeaders;
 import io.netty.handler.codec.http.QueryStringDecoder;
 import io.skep.control.CommandException;
 import io.skep.engine.EngineException;
+import java.io.InputStream;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
@@ -29,7 +30,7 @@ final class Router {
         Reply answer(Call call) throws Exception;
     }
 
-    private record Route(String method, Pattern pattern, List<String> names, Endpoint endpoint, boolean duplex) {}
+    private record Route(String method, Pattern pattern, List<String> names, Endpoint endpoint, Input input) {}
 
     /**
      * Adds an endpoint.
@@ -38,15 +39,20 @@ final class Router {
      *     </code> also several; the first segment is fixed
      */
     void add(String method, String pattern, Endpoint endpoint) {
-        add(method, pattern, endpoint, false);
+        add(method, pattern, endpoint, Input.WHOLE);
+    }
+
+    /** Adds an endpoint that reads its body while it comes, however long it is. */
+    void addStreamed(String method, String pattern, Endpoint endpoint) {
+        add(method, pattern, endpoint, Input.STREAMED);
     }
 
     /** Adds an endpoint that may take the whole connection over, with a {@link Reply.Duplex}. */
     void addDuplex(String method, String pattern, Endpoint endpoint) {
-        add(method, pattern, endpoint, true);
+        add(method, pattern, endpoint, Input.CONNECTION);
     }
 
-    private void add(String method, String pattern, Endpoint endpoint, boolean duplex) {
+    private void add(String method, String pattern, Endpoint endpoint, Input input) {
         StringBuilder regex = new StringBuilder();
         List<String> names = new ArrayList<>();
         Matcher matcher = PARAMETER.matcher(pattern);
@@ -60,13 +66,22 @@ final class Router {
         regex.append(Pattern.quote(pattern.substring(from)));
         routesByHead
                 .computeIfAbsent(head(pattern), key -> new ArrayList<>())
-                .add(new Route(method, Pattern.compile(regex.toString()), List.copyOf(names), endpoint, duplex));
+                .add(new Route(method, Pattern.compile(regex.toString()), List.copyOf(names), endpoint, input));
     }
 
     /** Answers a request; refusals and failures become replies too. */
     Reply answer(String method, String uri, HttpHeaders headers, ByteString body) {
+        return answer(method, uri, headers, body, body.newInput());
+    }
+
+    /** Answers a request whose body comes as a stream. */
+    Reply answer(String method, String uri, HttpHeaders headers, InputStream input) {
+        return answer(method, uri, headers, ByteString.EMPTY, input);
+    }
+
+    private Reply answer(String method, String uri, HttpHeaders headers, ByteString body, InputStream input) {
         try {
-            return route(method, uri, headers, body);
+            return route(method, uri, headers, body, input);
         } catch (Exception e) {
             return failure(method, uri, e);
         }
@@ -89,18 +104,28 @@ final class Router {
         };
     }
 
-    /** Returns whether a request may take its connection over. */
-    boolean isDuplex(String method, String uri) {
+    /** How an endpoint gets what comes after the head of a request. */
+    enum Input {
+        WHOLE,
+        STREAMED,
+        CONNECTION
+    }
+
+    /** Returns how the endpoint of a request wants its body. */
+    Input input(String method, String uri) {
         String path = pathOf(uri);
         Matcher versioned = VERSIONED.matcher(path);
         String bare = versioned.matches() ? versioned.group(2) : path;
         return routesByHead.getOrDefault(head(bare), List.of()).stream()
-                .anyMatch(route -> route.duplex
-                        && route.method.equals(method)
-                        && route.pattern.matcher(bare).matches());
+                .filter(route -> route.method.equals(method)
+                        && route.pattern.matcher(bare).matches())
+                .map(Route::input)
+                .findFirst()
+                .orElse(Input.WHOLE);
     }
 
-    private Reply route(String method, String uri, HttpHeaders headers, ByteString body) throws Exception {
+    private Reply route(String method, String uri, HttpHeaders headers, ByteString body, InputStream input)
+            throws Exception {
         String path;
         Map<String, List<String>> query;
         try {
@@ -131,7 +156,7 @@ final class Router {
                 for (int i = 0; i < route.names.size(); i++) {
                     parameters.put(route.names.get(i), matcher.group(i + 1));
                 }
-                return route.endpoint.answer(new Call(method, version, parameters, query, headers, body));
+                return route.endpoint.answer(new Call(method, version, parameters, query, headers, body, input));
             }
         }
         return pageNotFound();

@@ -25,6 +25,7 @@ final class Routes {
         new ContainerFileEndpoints(engineGate).addTo(router);
         new StatisticsEndpoints(engineGate).addTo(router);
         new VolumeEndpoints(engineGate).addTo(router);
+        new ImageEndpoints(engineGate).addTo(router);
         AbsentEndpoints.addTo(router);
         return router;
     }

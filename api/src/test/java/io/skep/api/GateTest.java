@@ -133,7 +133,7 @@ class GateTest {
                 "GET|/events?since=x|400|neither seconds since 1970 nor RFC 3339",
                 "GET|/networks/nope|404|network nope not found",
                 "POST|/containers/a/start|503|This node runs no containers",
-                "GET|/distribution/a/b:c/json|501|GET /distribution/{name}/json is not there yet",
+                "GET|/distribution/a/b:c/json|503|This node runs no containers",
                 "DELETE|/_ping|404|page not found",
                 "GET|/nodes/|404|page not found"
             })

@@ -24,9 +24,20 @@ enum Engine {
         } else {
             command.addAll(List.of(skepd(), "--engine", "none"));
         }
-        command.addAll(
-                List.of("--data-root", host.folder() + "/data", "-H", host.socket(), "--pidfile", "/run/docker.pid"));
+        command.addAll(places(host));
         return command;
+    }
+
+    /** Returns what starts Skep as a node that runs containers itself. */
+    static List<String> withContainers(Host host, String cgroupParent) {
+        List<String> command =
+                new ArrayList<>(List.of(skepd(), "--engine", "containerd", "--cgroup-parent", cgroupParent));
+        command.addAll(places(host));
+        return command;
+    }
+
+    private static List<String> places(Host host) {
+        return List.of("--data-root", host.folder() + "/data", "-H", host.socket(), "--pidfile", "/run/docker.pid");
     }
 
     /** Returns the daemon's launcher, which has built the daemon: what starts it on a host shall not wait for that. */

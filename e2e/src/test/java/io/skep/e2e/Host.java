@@ -55,6 +55,15 @@ final class Host {
         hosts("wait");
     }
 
+    /** Starts Skep as a node that runs containers itself. */
+    void startWithContainers(String... flags) {
+        List<String> command = new ArrayList<>(List.of("start", String.valueOf(number), "--"));
+        command.addAll(Engine.withContainers(this, hosts("cgroup")));
+        command.addAll(List.of(flags));
+        lab.hosts(command.toArray(String[]::new));
+        hosts("wait");
+    }
+
     /** Starts the engine as before, and does not wait for it. */
     void begin() {
         hosts("restart");

@@ -1,5 +1,6 @@
 package io.skep.engine;
 
+import io.skep.agent.HostDescription;
 import io.skep.engine.ImageSource.Image;
 import io.skep.engine.record.Config;
 import io.skep.engine.record.ContainerRecord;
@@ -174,8 +175,12 @@ public final class Containers {
                 .setManifestDigest(image.manifestDigest())
                 .setPlatform(image.platform())
                 .setConfig(
-                        config.getHostname().isEmpty() && !host.getNetworkMode().equals("host")
-                                ? config.toBuilder().setHostname(id.substring(0, 12))
+                        config.getHostname().isEmpty()
+                                ? config.toBuilder()
+                                        .setHostname(
+                                                host.getNetworkMode().equals("host")
+                                                        ? HostDescription.hostname()
+                                                        : id.substring(0, 12))
                                 : config.toBuilder())
                 .setHostConfig(host)
                 .putAllEndpoints(asked.getNetworkingConfig().getEndpointsConfigMap())

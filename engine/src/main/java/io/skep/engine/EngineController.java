@@ -7,6 +7,7 @@ import io.skep.engine.record.ContainerState;
 import io.skep.engine.record.ContainerStatus;
 import io.skep.engine.record.CreateContainer;
 import io.skep.engine.record.Mount;
+import io.skep.engine.record.PortBindings;
 import io.skep.wire.PortConfig;
 import io.skep.wire.PortStatus;
 import io.skep.wire.Task;
@@ -14,6 +15,7 @@ import io.skep.wire.TaskStatus;
 import java.io.IOException;
 import java.time.Duration;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.Semaphore;
 import org.jspecify.annotations.Nullable;
@@ -314,6 +316,16 @@ final class EngineController implements Controller {
 
     // ---- what is reported
 
+    /** Returns a port with the number that it has on the node, which the engine chose if nobody named one. */
+    private static PortConfig published(PortConfig port, @Nullable PortBindings bound) {
+        if (port.getPublishedPort() != 0 || bound == null || bound.getBindingsCount() == 0) {
+            return port;
+        }
+        return port.toBuilder()
+                .setPublishedPort(Integer.parseInt(bound.getBindings(0).getHostPort()))
+                .build();
+    }
+
     @Override
     public void describe(TaskStatus.Builder status) {
         Container found = container;
@@ -325,9 +337,12 @@ final class EngineController implements Controller {
                 .setContainerId(found.id())
                 .setPid(state.getPid())
                 .setExitCode(state.getExitCode()));
-        List<PortConfig> ports = TaskContainer.hostPorts(task);
-        if (!ports.isEmpty() && isRunning(state)) {
-            status.setPortStatus(PortStatus.newBuilder().addAllPorts(ports));
+        List<PortConfig> asked = TaskContainer.hostPorts(task);
+        if (!asked.isEmpty() && isRunning(state)) {
+            PortStatus.Builder ports = PortStatus.newBuilder();
+            Map<String, PortBindings> bound = found.record().getPortsMap();
+            asked.forEach(port -> ports.addPorts(published(port, bound.get(TaskContainer.containerPort(port)))));
+            status.setPortStatus(ports);
         }
     }
 }

@@ -6,6 +6,7 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.regex.Matcher;
@@ -15,6 +16,9 @@ import java.util.regex.Pattern;
 final class LogDrivers {
     /** The one that is used when a user names none. */
     static final String NORMAL = "json-file";
+
+    /** Files that only the engine reads; what is in them is what is in json-file's. */
+    private static final String LOCAL = "local";
 
     /** All there are. */
     static final List<String> NAMES = List.of(NORMAL, "none");
@@ -30,6 +34,14 @@ final class LogDrivers {
             "tag",
             "mode",
             "max-buffer-size");
+    private static final Set<String> LOCAL_OPTIONS = Set.of("max-size", "max-file", "compress");
+
+    /**
+     * What the driver local does unless its user says otherwise: its files are packed, and there are at most so many.
+     */
+    private static final Map<String, String> LOCAL_DEFAULTS =
+            Map.of("max-size", "20m", "max-file", "5", "compress", "true");
+
     private static final Pattern SIZE = Pattern.compile("(\\d{1,15})([kmgKMG]?)[bB]?");
 
     private final ContainerFolder folder;
@@ -41,26 +53,36 @@ final class LogDrivers {
     /** Refuses a kind of log or an option that is not known. */
     void check(LogConfig config) {
         switch (config.getType()) {
-            case "json-file" -> {
-                for (String option : new TreeSet<>(config.getConfigMap().keySet())) {
-                    if (!FILE_OPTIONS.contains(option)) {
-                        throw EngineException.invalid("unknown log opt '" + option + "' for json-file log driver");
-                    }
-                }
-                long size = sizeBytes(config);
-                int files = files(config);
-                if (files < 1) {
-                    throw EngineException.invalid("max-file cannot be less than 1");
-                }
-                if (files > 1 && size == 0) {
-                    throw EngineException.invalid("max-file must be used with max-size");
-                }
-            }
+            case "json-file" -> check(config, FILE_OPTIONS);
+            case LOCAL -> check(config, LOCAL_OPTIONS);
             case "none" -> {}
             default ->
                 throw EngineException.invalid("logger: no log driver named '" + config.getType()
-                        + "' is registered: this engine has json-file and none");
+                        + "' is registered: this engine has json-file, local and none");
         }
+    }
+
+    private static void check(LogConfig config, Set<String> options) {
+        for (String option : new TreeSet<>(config.getConfigMap().keySet())) {
+            if (!options.contains(option)) {
+                throw EngineException.invalid(
+                        "unknown log opt '" + option + "' for " + config.getType() + " log driver");
+            }
+        }
+        long size = sizeBytes(config);
+        int files = files(config);
+        if (files < 1) {
+            throw EngineException.invalid("max-file cannot be less than 1");
+        }
+        if (files > 1 && size == 0) {
+            throw EngineException.invalid("max-file must be used with max-size");
+        }
+    }
+
+    /** Returns an option of a driver, or what stands for it. */
+    private static String option(LogConfig config, String name, String normal) {
+        return config.getConfigOrDefault(
+                name, config.getType().equals(LOCAL) ? LOCAL_DEFAULTS.getOrDefault(name, normal) : normal);
     }
 
     /** Opens the log of a container. */
@@ -73,7 +95,7 @@ final class LogDrivers {
                 file(container),
                 sizeBytes(config),
                 files(config),
-                config.getConfigOrDefault("compress", "false").equals("true"));
+                option(config, "compress", "false").equals("true"));
     }
 
     /** Returns where the log of a container is, as users are shown it. */
@@ -82,7 +104,7 @@ final class LogDrivers {
     }
 
     private static int files(LogConfig config) {
-        String text = config.getConfigOrDefault("max-file", "1");
+        String text = option(config, "max-file", "1");
         try {
             return Integer.parseInt(text);
         } catch (NumberFormatException e) {
@@ -91,7 +113,7 @@ final class LogDrivers {
     }
 
     private static long sizeBytes(LogConfig config) {
-        String text = config.getConfigOrDefault("max-size", "");
+        String text = option(config, "max-size", "");
         if (text.isEmpty() || text.equals("-1")) {
             return 0;
         }

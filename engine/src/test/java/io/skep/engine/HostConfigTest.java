@@ -7,6 +7,7 @@ import com.google.protobuf.Descriptors.FieldDescriptor;
 import io.skep.engine.record.DeviceMapping;
 import io.skep.engine.record.DeviceRequest;
 import io.skep.engine.record.HostConfig;
+import io.skep.engine.record.LogConfig;
 import io.skep.engine.record.Resources;
 import io.skep.engine.record.StringList;
 import io.skep.engine.record.ThrottleDevice;
@@ -327,5 +328,38 @@ final class HostConfigTest {
         TestEngine.awaitLine(bomb, "lit");
         bomb.stop("KILL", Duration.ZERO);
         assertThat(bomb.record().getState().getExitCode()).isEqualTo(137);
+    }
+
+    @Test
+    void theLocalLogRotatesByItself() throws Exception {
+        HostConfig.Builder local = host().setLogConfig(LogConfig.newBuilder().setType("local"));
+        assertThat(run(local, "echo kept")).containsExactly("kept");
+        assertThatThrownBy(() -> run(
+                        host().setLogConfig(
+                                        LogConfig.newBuilder().setType("local").putConfig("tag", "x")),
+                        "true"))
+                .hasMessage("unknown log opt 'tag' for local log driver");
+        Container container = engine.containers()
+                .create(
+                        "",
+                        TestEngine.asked(
+                                host().setLogConfig(LogConfig.newBuilder()
+                                                .setType("local")
+                                                .putConfig("max-size", "1m")
+                                                .putConfig("max-file", "3"))
+                                        .build(),
+                                "sh",
+                                "-c",
+                                "yes 0123456789012345678901234567890123456789 | head -c 19680000; echo last"),
+                        "");
+        container.start();
+        container.when("not-running").get();
+        assertThat(TestEngine.log(container)).last().isEqualTo("last");
+        try (var files = Files.list(engine.fixture.folder.resolve("containers").resolve(container.id()))) {
+            assertThat(files.filter(file -> file.toString().contains("-json.log"))
+                            .toList())
+                    .hasSize(3)
+                    .allSatisfy(file -> assertThat(Files.size(file)).isLessThan(1_200_000));
+        }
     }
 }

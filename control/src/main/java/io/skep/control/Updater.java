@@ -4,6 +4,8 @@ import io.skep.store.ClusterState;
 import io.skep.store.Event;
 import io.skep.store.Kind;
 import io.skep.store.Transaction;
+import io.skep.wire.Node;
+import io.skep.wire.NodeSpec;
 import io.skep.wire.Service;
 import io.skep.wire.Task;
 import io.skep.wire.TaskState;
@@ -381,6 +383,19 @@ final class Updater implements Loop {
             return true;
         }
 
+        /**
+         * Returns whether the node of a slot of a global service is there to run a new task; it may have gone
+         * meanwhile.
+         */
+        private static boolean mayHaveTask(ClusterState state, Service service, SlotKey key) {
+            Node node = state.nodes().get(key.nodeId());
+            return node != null
+                    && !TaskStates.losesTasks(node)
+                    && node.getSpec().getAvailability() == NodeSpec.Availability.ACTIVE
+                    && Constraints.match(
+                            Constraints.of(service.getSpec().getTask().getPlacement()), node);
+        }
+
         private void wakeAfterPauses() {
             for (Instant until : pausesUntil) {
                 wake = wake == null || until.isBefore(wake) ? until : wake;
@@ -407,7 +422,7 @@ final class Updater implements Loop {
 
         private void begin(Transaction transaction, Instant now, Service service, SlotKey key) {
             ClusterState state = transaction.state();
-            if (!isDirty(state, service, key)) {
+            if (!isDirty(state, service, key) || (TaskStates.isGlobal(service) && !mayHaveTask(state, service, key))) {
                 return;
             }
             Service current = announce(transaction, now, service);

@@ -5,7 +5,9 @@ import static org.assertj.core.api.Assertions.assertThat;
 import io.skep.store.Kind;
 import io.skep.wire.Cluster;
 import io.skep.wire.Command;
+import io.skep.wire.GlobalService;
 import io.skep.wire.NetworkAttachmentConfig;
+import io.skep.wire.NodeSpec;
 import io.skep.wire.NodeStatus;
 import io.skep.wire.Service;
 import io.skep.wire.Task;
@@ -17,6 +19,7 @@ import io.skep.wire.UpdateServiceRequest;
 import io.skep.wire.UpdateStatus.UpdateState;
 import java.time.Duration;
 import java.util.List;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -282,6 +285,30 @@ class UpdaterTest {
             assertThat(cluster.running("web-id")).hasSize(3);
             cluster.changeLeader();
         }
+    }
+
+    @Test
+    void anUpdateOfAGlobalServiceEndsWithoutTheNodesThatWent() {
+        Service.Builder service = TestKit.service("web", 1);
+        service.getSpecBuilder().setGlobal(GlobalService.getDefaultInstance()).setUpdate(config());
+        cluster.create(service);
+        cluster.pass(Duration.ofSeconds(1));
+        cluster.setImage("web-id", "nginx:2");
+        String updated = replaced().getFirst().getNodeId();
+        List<String> others =
+                Stream.of("n1", "n2", "n3").filter(id -> !id.equals(updated)).toList();
+        cluster.setNodeState(others.get(0), NodeStatus.State.DOWN);
+        cluster.setAvailability(others.get(1), NodeSpec.Availability.PAUSE);
+        cluster.pass(Duration.ofMinutes(1));
+
+        assertThat(updateState()).isEqualTo(UpdateState.COMPLETED);
+        assertThat(cluster.tasksOf("web-id"))
+                .filteredOn(task -> !TaskStates.isTerminal(task))
+                .allMatch(task -> task.getStatus().getState() == TaskState.RUNNING);
+        cluster.setNodeState(others.get(0), NodeStatus.State.READY);
+        cluster.setAvailability(others.get(1), NodeSpec.Availability.ACTIVE);
+        cluster.pass(Duration.ofMinutes(1));
+        assertThat(images()).containsOnly("nginx:2").hasSize(3);
     }
 
     @Test

@@ -149,7 +149,11 @@ final class JobOrchestrator extends Orchestrator {
                     && node.getSpec().getAvailability() == Availability.ACTIVE
                     && Constraints.match(constraints, node);
             List<Task> current = current(transaction.state(), service, key);
-            boolean open = current.isEmpty() || mayTryAgain(transaction.state(), service, current.getLast());
+            // An older task may have come to its end after a newer one was made, and then nothing is left to do.
+            boolean done =
+                    current.stream().anyMatch(task -> task.getStatus().getState() == TaskState.COMPLETE);
+            boolean open = current.isEmpty()
+                    || (!done && mayTryAgain(transaction.state(), service, current.getLast()));
             if (fits && open && !fill(transaction, now, service, key, TaskState.COMPLETE)) {
                 return false;
             }

@@ -16,8 +16,6 @@ final class AbsentEndpoints {
             "POST /session",
             "POST /grpc",
             "POST /auth",
-            "POST /networks/{id}/connect",
-            "POST /networks/{id}/disconnect",
             "GET /plugins",
             "GET /plugins/privileges",
             "POST /plugins/pull",

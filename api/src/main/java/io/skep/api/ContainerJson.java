@@ -166,7 +166,7 @@ final class ContainerJson {
     }
 
     private static Map<String, List<PortBinding>> portMap(ContainerRecord record) {
-        Map<String, PortBindings> bound = record.getHostConfig().getPortBindingsMap();
+        Map<String, PortBindings> bound = record.getPortsMap();
         Set<String> names = new LinkedHashSet<>(record.getConfig().getExposedPortsList());
         names.addAll(bound.keySet());
         Map<String, List<PortBinding>> ports = new TreeMap<>();
@@ -272,7 +272,7 @@ final class ContainerJson {
                 record.getEndpointsMap().getOrDefault("bridge", EndpointSettings.getDefaultInstance());
         out.text("Bridge", "");
         out.text("SandboxID", "");
-        out.text("SandboxKey", "");
+        out.text("SandboxKey", record.getSandboxKey());
         Map<String, @Nullable Object> ports = new LinkedHashMap<>();
         if (isUp(record)) {
             portMap(record)

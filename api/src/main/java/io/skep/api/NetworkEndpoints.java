@@ -2,6 +2,13 @@ package io.skep.api;
 
 import com.google.protobuf.Timestamp;
 import io.skep.control.CommandException;
+import io.skep.engine.Engine;
+import io.skep.engine.EngineException;
+import io.skep.engine.Networks;
+import io.skep.engine.record.ConnectNetwork;
+import io.skep.engine.record.CreateNetwork;
+import io.skep.engine.record.DisconnectNetwork;
+import io.skep.engine.record.NetworkRecord;
 import io.skep.manager.ClusterAccess;
 import io.skep.store.ClusterState;
 import io.skep.store.Kind;
@@ -19,17 +26,24 @@ import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
+import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 
-/** {@code /networks}, those of the cluster: networks of a single engine come with the engine. */
+/**
+ * {@code /networks}: those of the cluster and those of this node's engine, as one list. A name or id is looked for
+ * among the engine's first, as Docker does.
+ */
 final class NetworkEndpoints {
     private static final String PREDEFINED = "com.docker.swarm.predefined";
 
     private final Gate gate;
+    private final EngineGate engineGate;
 
-    NetworkEndpoints(Gate gate) {
+    NetworkEndpoints(Gate gate, EngineGate engineGate) {
         this.gate = gate;
+        this.engineGate = engineGate;
     }
 
     void addTo(Router router) {
@@ -37,6 +51,8 @@ final class NetworkEndpoints {
         router.add("GET", "/networks/{id}", this::inspect);
         router.add("POST", "/networks/create", this::create);
         router.add("POST", "/networks/prune", this::prune);
+        router.add("POST", "/networks/{id}/connect", this::connect);
+        router.add("POST", "/networks/{id}/disconnect", this::disconnect);
         router.add("DELETE", "/networks/{id}", this::remove);
     }
 
@@ -64,8 +80,47 @@ final class NetworkEndpoints {
                         && filters.matchesExactly("scope", "swarm")
                         && filters.matchesExactly("type", "custom")
                         && (!filters.has("dangling") || filters.flag("dangling") != used.contains(network.getId())));
-        return Reply.json(
-                JsonOut.array(networks, (out, network) -> NetworkJson.write(out, network, null, call.version())));
+        List<Consumer<JsonOut>> shown = new ArrayList<>();
+        networks.forEach(network -> shown.add(out -> NetworkJson.write(out, network, null, call.version())));
+        local().stream()
+                .filter(network -> matches(filters, network))
+                .forEach(network -> shown.add(out -> out.fields(
+                        RecordJson.fields(network.toBuilder().clearContainers().build()))));
+        return Reply.json(JsonOut.array(shown, (out, write) -> write.accept(out)));
+    }
+
+    /** Returns the networks of this node's engine, none while it has none. */
+    private List<NetworkRecord> local() {
+        Engine engine = engineGate.engineOrNull();
+        return engine == null ? List.of() : engine.networks().all();
+    }
+
+    /** Finds a network of this node's engine. */
+    private Optional<NetworkRecord> local(String reference) {
+        Engine engine = engineGate.engineOrNull();
+        if (engine == null) {
+            return Optional.empty();
+        }
+        try {
+            return Optional.of(engine.networks().inspect(reference));
+        } catch (EngineException e) {
+            if (e.kind() == EngineException.Kind.NOT_FOUND) {
+                return Optional.empty();
+            }
+            throw e;
+        }
+    }
+
+    private static boolean matches(Filters filters, NetworkRecord network) {
+        boolean builtIn = Networks.isPredefined(network);
+        return filters.matchesExactly("driver", network.getDriver())
+                && filters.matchesText("id", network.getId())
+                && filters.matchesText("name", network.getName())
+                && filters.matchesLabels("label", network.getLabelsMap())
+                && filters.matchesExactly("scope", network.getScope())
+                && filters.matchesExactly("type", builtIn ? "builtin" : "custom")
+                && (!filters.has("dangling")
+                        || filters.flag("dangling") == (!builtIn && network.getContainersCount() == 0));
     }
 
     private static ClusterState readable(ClusterAccess cluster) {
@@ -103,6 +158,12 @@ final class NetworkEndpoints {
     private Reply inspect(Call call) {
         boolean verbose = call.flag("verbose");
         String input = call.path("id");
+        if (!call.query("scope").equals("swarm")) {
+            Optional<NetworkRecord> found = local(input);
+            if (found.isPresent()) {
+                return Reply.json(RecordJson.object(found.get()));
+            }
+        }
         ClusterAccess cluster = gate.clusterOrNull();
         if (cluster == null || call.query("scope").equals("local")) {
             throw new ApiException(404, "network " + input + " not found");
@@ -155,11 +216,16 @@ final class NetworkEndpoints {
         String driver = in.text("Driver");
         boolean ofSwarm = in.text("Scope").equals("swarm") || driver.equals("overlay");
         if (!ofSwarm) {
-            throw new ApiException(
-                    501,
-                    "networks of driver \"" + (driver.isEmpty() ? "bridge" : driver)
-                            + "\" belong to one engine, and Skep's own engine is not there yet; use --driver overlay for"
-                            + " a network of the swarm");
+            Engine engine = engineGate.engineOrNull();
+            if (engine == null) {
+                throw new ApiException(
+                        501,
+                        "networks of driver \"" + (driver.isEmpty() ? "bridge" : driver)
+                                + "\" belong to one engine, and this node has none; use --driver overlay for a network"
+                                + " of the swarm");
+            }
+            String made = engine.networks().create(RecordJson.read(call, CreateNetwork.getDefaultInstance()));
+            return created(made);
         }
         NetworkSpec spec = NetworkJson.readSpec(in);
         String name = spec.getAnnotations().getName();
@@ -170,13 +236,49 @@ final class NetworkEndpoints {
                         CreateNetworkRequest.newBuilder().setSpec(spec)))
                 .getNetwork()
                 .getId();
+        return created(id);
+    }
+
+    private static Reply created(String id) {
         return Reply.json(201, JsonOut.object(out -> {
             out.text("Id", id);
             out.text("Warning", "");
         }));
     }
 
+    private Reply connect(Call call) {
+        ConnectNetwork asked = RecordJson.read(call, ConnectNetwork.getDefaultInstance());
+        String network = requireLocal(call).getId();
+        engineGate.containers().require(asked.getContainer()).connect(network, asked.getEndpointConfig());
+        return Reply.empty(200);
+    }
+
+    private Reply disconnect(Call call) {
+        DisconnectNetwork asked = RecordJson.read(call, DisconnectNetwork.getDefaultInstance());
+        String network = requireLocal(call).getId();
+        engineGate.containers().require(asked.getContainer()).disconnect(network);
+        return Reply.empty(200);
+    }
+
+    private NetworkRecord requireLocal(Call call) {
+        String reference = call.path("id");
+        Optional<NetworkRecord> found = local(reference);
+        if (found.isPresent()) {
+            return found.get();
+        }
+        Network ofSwarm = Lookup.find(gate.cluster().read(), Kind.NETWORK, reference);
+        throw new ApiException(
+                501,
+                "network " + ofSwarm.getSpec().getAnnotations().getName()
+                        + " is one of the swarm: only tasks of services can be in it so far");
+    }
+
     private Reply remove(Call call) {
+        Optional<NetworkRecord> found = local(call.path("id"));
+        if (found.isPresent()) {
+            engineGate.engine().networks().remove(found.get().getId());
+            return Reply.empty(204);
+        }
         Network network = Lookup.find(gate.cluster().read(), Kind.NETWORK, call.path("id"));
         remove(network);
         return Reply.empty(204);
@@ -195,6 +297,11 @@ final class NetworkEndpoints {
                 .orElse(null);
         ClusterAccess cluster = gate.clusterOrNull();
         List<String> removed = new ArrayList<>();
+        Engine engine = engineGate.engineOrNull();
+        if (engine != null) {
+            removed.addAll(engine.networks()
+                    .prune(network -> isWanted(filters, until, network.getLabelsMap(), network.getCreated())));
+        }
         if (cluster != null) {
             ClusterState state = cluster.read();
             Set<String> used = used(state);
@@ -205,15 +312,19 @@ final class NetworkEndpoints {
                             && !candidate.getSpec().getIngress()
                             && !used.contains(candidate.getId()))) {
                 Map<String, String> labels = network.getSpec().getAnnotations().getLabelsMap();
-                boolean wanted = filters.matchesLabels("label", labels)
-                        && !(filters.has("label!") && filters.matchesLabels("label!", labels))
-                        && (until == null || Times.compare(network.getMeta().getCreatedAt(), until) < 0);
-                if (wanted) {
+                if (isWanted(filters, until, labels, network.getMeta().getCreatedAt())) {
                     remove(network);
                     removed.add(network.getSpec().getAnnotations().getName());
                 }
             }
         }
         return Reply.json(JsonOut.object(out -> out.textsOrNull("NetworksDeleted", removed)));
+    }
+
+    private static boolean isWanted(
+            Filters filters, @Nullable Timestamp until, Map<String, String> labels, Timestamp created) {
+        return filters.matchesLabels("label", labels)
+                && !(filters.has("label!") && filters.matchesLabels("label!", labels))
+                && (until == null || Times.compare(created, until) < 0);
     }
 }

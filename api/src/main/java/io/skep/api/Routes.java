@@ -19,7 +19,7 @@ final class Routes {
         new TaskEndpoints(gate).addTo(router);
         new LogEndpoints(gate).addTo(router);
         new SecretEndpoints(gate).addTo(router);
-        new NetworkEndpoints(gate).addTo(router);
+        new NetworkEndpoints(gate, engineGate).addTo(router);
         new ContainerEndpoints(engineGate).addTo(router);
         new ExecEndpoints(engineGate).addTo(router);
         new ContainerFileEndpoints(engineGate).addTo(router);

@@ -109,7 +109,8 @@ final class SystemEndpoints {
         out.tree("DriverStatus", List.of());
         out.object("Plugins", plugins -> {
             plugins.texts("Volume", described == null ? List.of() : List.of("local"));
-            plugins.texts("Network", List.of("overlay"));
+            plugins.texts(
+                    "Network", described == null ? List.of("overlay") : List.of("bridge", "host", "null", "overlay"));
             plugins.nothing("Authorization");
             plugins.texts("Log", described == null ? List.of() : List.of("json-file", "none"));
         });

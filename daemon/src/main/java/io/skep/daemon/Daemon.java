@@ -98,7 +98,6 @@ final class Daemon {
 
     private void start() throws StartException {
         atStart.file().ifPresent(file -> LOG.info("configuration read from {}", file));
-        warnOfSettingsWithoutEffect();
 
         DataFolder dataFolder = keep("data-root", DataFolder.open(configuration.dataRoot()));
         DataFolder.create(configuration.execRoot(), "rwx--x--x", "exec-root");
@@ -134,6 +133,9 @@ final class Daemon {
             LOG.info("this node runs no containers: its engine is \"none\"");
             return null;
         }
+        List<NetworkSettings.Pool> pools = configuration.defaultAddressPools().stream()
+                .map(each -> NetworkSettings.Pool.of(each.base(), each.size()))
+                .toList();
         EngineSettings settings = new EngineSettings(
                 configuration.dataRoot(),
                 configuration.execRoot(),
@@ -142,7 +144,7 @@ final class Daemon {
                 wanted.defaultRuntime(),
                 wanted.cgroupParent(),
                 wanted.registries(),
-                NetworkSettings.USUAL);
+                NetworkSettings.ofPools(pools));
         try {
             return keep("engine", new Engine(settings));
         } catch (EngineException | IOException e) {
@@ -202,13 +204,6 @@ final class Daemon {
     private List<String> warnings() {
         ServerCertificates current = certificates;
         return current == null ? List.of() : current.expiryWarnings(Instant.now());
-    }
-
-    /** Says which settings are understood, and kept for later, but do nothing yet. */
-    private void warnOfSettingsWithoutEffect() {
-        if (!configuration.defaultAddressPools().isEmpty()) {
-            LOG.warn("default-address-pools has no effect: this node has no networks of its own");
-        }
     }
 
     private <T extends AutoCloseable> T keep(String name, T resource) {

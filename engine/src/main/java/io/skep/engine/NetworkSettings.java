@@ -29,8 +29,7 @@ public record NetworkSettings(
         List<String> dnsSearch,
         List<String> dnsOptions) {
     /** What there is without any configuration. */
-    public static final NetworkSettings USUAL =
-            new NetworkSettings(List.of(), "", "", 0, true, true, true, "", List.of(), List.of(), List.of());
+    public static final NetworkSettings USUAL = ofPools(List.of());
 
     public NetworkSettings {
         pools = List.copyOf(pools);
@@ -44,5 +43,15 @@ public record NetworkSettings(
      *
      * @param length of the prefix of each
      */
-    public record Pool(Subnet base, int length) {}
+    public record Pool(Subnet base, int length) {
+        /** Returns the subnets of a size in a larger one, such as 10.0.0.0/8. */
+        public static Pool of(String base, int length) {
+            return new Pool(Subnet.parse(base), length);
+        }
+    }
+
+    /** Returns the usual settings with other subnets. */
+    public static NetworkSettings ofPools(List<Pool> pools) {
+        return new NetworkSettings(pools, "", "", 0, true, true, true, "", List.of(), List.of(), List.of());
+    }
 }

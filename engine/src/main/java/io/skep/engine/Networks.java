@@ -251,7 +251,9 @@ public final class Networks implements AutoCloseable {
                 taken.addAll(network.subnets());
             }
         }
-        for (NetworkSettings.Pool pool : settings.pools().isEmpty() ? POOLS : settings.pools()) {
+        List<NetworkSettings.Pool> own =
+                settings.pools().stream().filter(each -> each.base().isIpv4()).toList();
+        for (NetworkSettings.Pool pool : own.isEmpty() ? POOLS : own) {
             long count = 1L << Math.min(30, pool.length() - pool.base().length());
             for (long place = 0; place < count; place++) {
                 Subnet subnet = new Subnet(pool.base().at(place << (32 - pool.length())), pool.length());
@@ -607,13 +609,10 @@ public final class Networks implements AutoCloseable {
     }
 
     /** Removes the networks that no container is in, and returns their names. */
-    public List<String> prune(Predicate<NetworkRecord> wanted, Set<String> namesInUse) {
+    public List<String> prune(Predicate<NetworkRecord> wanted) {
         List<String> removed = new ArrayList<>();
         for (NetworkRecord each : all()) {
-            if (isPredefined(each)
-                    || each.getContainersCount() > 0
-                    || namesInUse.contains(each.getName())
-                    || !wanted.test(each)) {
+            if (isPredefined(each) || each.getContainersCount() > 0 || !wanted.test(each)) {
                 continue;
             }
             try {
@@ -698,6 +697,10 @@ public final class Networks implements AutoCloseable {
     }
 
     private void applyRules() throws IOException {
+        if (byId.values().stream().noneMatch(each -> each.isBridge() && each.made())) {
+            clear();
+            return;
+        }
         try {
             firewall.apply();
         } catch (IOException e) {
@@ -733,11 +736,7 @@ public final class Networks implements AutoCloseable {
                 bridges.deleteOthers(kept);
             }
             published.putAll(ports);
-            if (kept.isEmpty()) {
-                clear();
-            } else {
-                applyRules();
-            }
+            applyRules();
         } finally {
             lock.unlock();
         }

@@ -124,7 +124,7 @@ final class LocalNetworkingTest {
     @AfterEach
     void leaveNothing() throws Exception {
         engine.clear();
-        networks.prune(_ -> true, Set.of());
+        networks.prune(_ -> true);
         networks.close();
         assertThat(traces()).isEqualTo(before);
     }
@@ -157,9 +157,19 @@ final class LocalNetworkingTest {
         return NetworkNamespace.at(Path.of(container.record().getSandboxKey()));
     }
 
-    /** Returns what a server says there, or nothing. */
+    /** Returns what a server says there; waits long, as it is to be heard. */
     private static String talk(NetworkNamespace from, String address, int port) throws IOException {
-        return in(from, "sh", "-c", "timeout 3 busybox nc -w 2 " + address + " " + port + " </dev/null 2>/dev/null")
+        return talk(from, address, port, 15);
+    }
+
+    /** Returns what is heard where nothing should be. */
+    private static String overhear(NetworkNamespace from, String address, int port) throws IOException {
+        return talk(from, address, port, 1);
+    }
+
+    private static String talk(NetworkNamespace from, String address, int port, int seconds) throws IOException {
+        String command = "busybox nc -w " + seconds + " " + address + " " + port;
+        return in(from, "sh", "-c", "timeout " + (seconds + 1) + " " + command + " </dev/null 2>/dev/null")
                 .strip();
     }
 
@@ -316,7 +326,7 @@ final class LocalNetworkingTest {
         // Through the host to itself.
         assertThat(talk(of(web), HOST_ADDRESS, 8080)).isEqualTo("web");
         // Its own port is no business of other networks, nor of those outside.
-        assertThat(talk(of(apart), address(web, "bridge"), 80)).isEmpty();
+        assertThat(overhear(of(apart), address(web, "bridge"), 80)).isEmpty();
         assertThat(talk(of(other), address(web, "bridge"), 80)).isEqualTo("web");
         assertThat(web.record().getPortsOrThrow("80/tcp").getBindingsList())
                 .containsExactly(PortBinding.newBuilder()
@@ -324,7 +334,7 @@ final class LocalNetworkingTest {
                         .setHostPort("8080")
                         .build());
         web.stop("KILL", null);
-        assertThat(talk(outside, HOST_ADDRESS, 8080)).isEmpty();
+        assertThat(overhear(outside, HOST_ADDRESS, 8080)).isEmpty();
         assertThat(web.record().getPortsMap()).isEmpty();
     }
 
@@ -343,7 +353,7 @@ final class LocalNetworkingTest {
                     "sh",
                     "-c",
                     "echo 1 > /proc/sys/net/ipv4/conf/all/route_localnet; ip route del local 127.0.0.0/8 table local");
-            assertThat(talk(of(one), "127.0.0.1", 7777)).isEmpty();
+            assertThat(overhear(of(one), "127.0.0.1", 7777)).isEmpty();
         }
     }
 
@@ -611,7 +621,7 @@ final class LocalNetworkingTest {
                 "Bind for 0.0.0.0:8080 failed: port is already allocated",
                 second::start);
         again.stop("KILL", null);
-        assertThat(talk(outside, HOST_ADDRESS, 8080)).isEmpty();
+        assertThat(overhear(outside, HOST_ADDRESS, 8080)).isEmpty();
     }
 
     @Test

@@ -52,7 +52,7 @@ enum Key {
             "--default-address-pool",
             Type.POOLS,
             "base=CIDR,size=BITS",
-            "pools for this engine's own networks; without effect while this node runs no containers"),
+            "subnets for the networks of this node's engine, each of SIZE bits"),
     SWARM_DEFAULT_ADVERTISE_ADDR(
             "swarm-default-advertise-addr",
             "",

@@ -20,6 +20,7 @@ final class ContainerFileEndpoints {
     private static final String STAT_HEADER = "X-Docker-Container-Path-Stat";
     private static final String TAR = "application/x-tar";
     private static final int CHUNK_BYTES = 64 << 10;
+    private static final int MAGIC_BYTES = 6;
 
     private final EngineGate gate;
 
@@ -30,7 +31,7 @@ final class ContainerFileEndpoints {
     void addTo(Router router) {
         router.add("HEAD", "/containers/{id}/archive", this::stat);
         router.add("GET", "/containers/{id}/archive", this::read);
-        router.add("PUT", "/containers/{id}/archive", this::write);
+        router.addStreamed("PUT", "/containers/{id}/archive", this::write);
         router.add("GET", "/containers/{id}/changes", this::changes);
         router.add("GET", "/containers/{id}/export", this::export);
     }
@@ -93,26 +94,30 @@ final class ContainerFileEndpoints {
     }
 
     private Reply write(Call call) throws IOException {
-        try (InputStream archive = unpacked(call.body())) {
-            container(call).files().write(call.query("path"), archive, call.flag("noOverwriteDirNonDir"));
+        ContainerFiles files = container(call).files();
+        try (InputStream archive = unpacked(call.input())) {
+            files.write(call.query("path"), archive, call.flag("noOverwriteDirNonDir"));
         }
         return Reply.empty(200);
     }
 
-    private static InputStream unpacked(ByteString body) throws IOException {
-        InputStream in = new BufferedInputStream(body.newInput());
-        if (starts(body, 0x1f, 0x8b)) {
+    private static InputStream unpacked(InputStream body) throws IOException {
+        InputStream in = new BufferedInputStream(body);
+        in.mark(MAGIC_BYTES);
+        byte[] magic = in.readNBytes(MAGIC_BYTES);
+        in.reset();
+        if (starts(magic, 0x1f, 0x8b)) {
             return new GZIPInputStream(in);
         }
-        if (starts(body, 'B', 'Z', 'h') || starts(body, 0xfd, '7', 'z', 'X', 'Z')) {
+        if (starts(magic, 'B', 'Z', 'h') || starts(magic, 0xfd, '7', 'z', 'X', 'Z')) {
             throw new ApiException(400, "the archive is packed with bzip2 or xz: send it as it is or packed with gzip");
         }
         return in;
     }
 
-    private static boolean starts(ByteString body, int... bytes) {
+    private static boolean starts(byte[] begin, int... bytes) {
         for (int i = 0; i < bytes.length; i++) {
-            if (body.size() <= i || (body.byteAt(i) & 0xff) != bytes[i]) {
+            if (begin.length <= i || (begin[i] & 0xff) != bytes[i]) {
                 return false;
             }
         }

@@ -4,6 +4,7 @@ import com.google.protobuf.Timestamp;
 import io.skep.engine.Container;
 import io.skep.engine.Engine;
 import io.skep.engine.EngineDescription;
+import io.skep.engine.Images;
 import io.skep.manager.ClusterAccess;
 import io.skep.store.ClusterState;
 import io.skep.wire.Cluster;
@@ -11,6 +12,7 @@ import io.skep.wire.NodeRole;
 import io.skep.wire.Peer;
 import java.time.Instant;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
@@ -104,7 +106,15 @@ final class SystemEndpoints {
         out.text("ID", engine.id());
         EngineDescription described = description();
         counts(out, described);
-        out.number("Images", 0);
+        boolean ready = described != null && described.ready();
+        out.number(
+                "Images",
+                ready
+                        ? gate.engine()
+                                .images()
+                                .list(Images.Filter.NONE, false, false)
+                                .size()
+                        : 0);
         out.text("Driver", described == null ? "none" : described.snapshotter());
         out.tree("DriverStatus", List.of());
         out.object("Plugins", plugins -> {
@@ -237,8 +247,9 @@ final class SystemEndpoints {
         Engine containers = gate.engine();
         Instant now = Instant.now();
         return Reply.json(JsonOut.object(out -> {
-            out.number("LayersSize", 0);
-            out.tree("Images", List.of());
+            boolean withImages = types.isEmpty() || types.contains("image");
+            out.number("LayersSize", withImages ? containers.images().layerBytes() : 0);
+            out.tree("Images", withImages ? images(containers) : List.of());
             boolean withContainers = types.isEmpty() || types.contains("container");
             out.array(
                     "Containers",
@@ -256,6 +267,18 @@ final class SystemEndpoints {
                             : List.of());
             out.tree("BuildCache", List.of());
         }));
+    }
+
+    /** Returns the images with the number of containers that were made from each. */
+    private static List<Map<String, @Nullable Object>> images(Engine engine) {
+        List<String> used = engine.containers().all().stream()
+                .map(container -> container.record().getImageId())
+                .toList();
+        return engine.images().list(Images.Filter.NONE, true, false).stream()
+                .map(image -> RecordJson.fields(image.toBuilder()
+                        .setContainers(Collections.frequency(used, image.getId()))
+                        .build()))
+                .toList();
     }
 
     private void swarm(JsonOut out) {

@@ -247,6 +247,24 @@ class DockerContainersTest {
         }
     }
 
+    @ParameterizedTest
+    @MethodSource("io.skep.api.DockerCli#programs")
+    void whatThereIsIsCounted(String program) throws Exception {
+        DockerCli docker = docker(program);
+        docker.ok("create", "--name", "counted", "--network", "none", "bb");
+        try {
+            assertThat(docker.ok(
+                            "info",
+                            "--format",
+                            "{{.Containers}} {{.ContainersStopped}} {{.Images}} {{.DefaultRuntime}}"))
+                    .isEqualTo("1 1 1 runc\n");
+            assertThat(docker.ok("system", "df", "--format", "{{.Type}} {{.TotalCount}} {{.Active}}"))
+                    .contains("Images 1 1", "Containers 1 0");
+        } finally {
+            docker.ok("rm", "counted");
+        }
+    }
+
     /** Runs a command in a terminal, types a line, and types more once the answer to it is there. */
     private DockerCli.Result inTerminal(String command, String line, String answer, String more) throws Exception {
         ProcessBuilder builder = new ProcessBuilder("script", "-qec", command, "/dev/null");

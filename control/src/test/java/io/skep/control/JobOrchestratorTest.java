@@ -131,6 +131,28 @@ class JobOrchestratorTest {
     }
 
     @Test
+    void aGlobalJobIsDoneWhenAnOlderTaskOfItCompletes() {
+        Service.Builder job = job(1, 1);
+        job.getSpecBuilder().setGlobalJob(GlobalJob.getDefaultInstance());
+        cluster.create(job);
+        String first =
+                cluster.tasks(task -> task.getNodeId().equals("n1")).getFirst().getId();
+        cluster.report(first, TaskState.RUNNING);
+        for (int i = 0; i < 2; i++) {
+            cluster.setNodeState("n1", NodeStatus.State.DOWN);
+            cluster.setNodeState("n1", NodeStatus.State.READY);
+        }
+        assertThat(cluster.tasks(task -> task.getNodeId().equals("n1"))).hasSizeGreaterThan(1);
+        cluster.report(first, TaskState.COMPLETE);
+        cluster.pass(Duration.ofSeconds(10));
+
+        assertThat(cluster.tasks(task ->
+                        task.getNodeId().equals("n1") && task.getStatus().getState() == TaskState.COMPLETE))
+                .extracting(Task::getId)
+                .containsExactly(first);
+    }
+
+    @Test
     void aReplacementIsCalledOffWhenItsPredecessorCompletesAfterAll() {
         cluster.create(job(1, 2));
         String first = cluster.tasksOf("job-id").getFirst().getId();

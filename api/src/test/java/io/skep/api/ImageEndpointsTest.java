@@ -142,6 +142,13 @@ final class ImageEndpointsTest {
         assertThat(docker.ok("inspect", "--format", "{{.Id}} {{json .Config.Cmd}}", "bee:two"))
                 .isEqualTo(id + " [\"/bin/echo\",\"hi\"]\n");
         assertThat(docker.ok("history", "--format", "{{.Comment}}", "bee:two")).contains("Imported from -");
+        docker.ok("create", "--name", "filled", name);
+        docker.ok("cp", files, "filled:/copy");
+        Path copy = folder.resolve("copy");
+        docker.ok("cp", "filled:/copy", copy.toString());
+        assertThat(Files.mismatch(copy, Path.of(files))).isEqualTo(-1);
+        docker.ok("rm", "filled");
+        Files.delete(copy);
         Path saved = folder.resolve("saved.tar");
         docker.ok("save", "-o", saved.toString(), "bee:two", name);
         assertThat(docker.ok("rmi", name, "bee:two"))

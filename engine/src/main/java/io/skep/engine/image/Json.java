@@ -50,7 +50,8 @@ public final class Json {
         try (JsonReader reader = STREAM.reader(text)) {
             return read(reader, 0);
         } catch (JsonException | NumberFormatException | IndexOutOfBoundsException | IllegalStateException e) {
-            throw new IOException("invalid JSON: " + e.getMessage(), e);
+            String reason = e.getMessage() == null ? "it ends too early" : e.getMessage();
+            throw new IOException("invalid JSON: " + reason, e);
         }
     }
 

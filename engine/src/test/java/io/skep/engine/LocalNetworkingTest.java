@@ -132,7 +132,7 @@ final class LocalNetworkingTest {
     private String traces() throws Exception {
         StringBuilder traces = new StringBuilder();
         traces.append(in(host, "ip", "-o", "link").replaceAll(" state \\S+| qlen \\d+", ""));
-        traces.append(in(host, "ip", "-o", "address").replaceAll("(?m)valid_lft.*$", ""));
+        traces.append(in(host, "ip", "-o", "address").replaceAll("(?m)( tentative)? *\\\\ *valid_lft.*$", ""));
         traces.append(in(host, "ip", "route"));
         traces.append(in(host, "nft", "list", "ruleset"));
         if (Files.exists(engineRoot().resolve("run"))) {

@@ -281,7 +281,11 @@ public final class Container {
         } catch (InterruptedException e) {
             LOG.debug("container {} is left to the next engine", record.getName());
         } catch (EngineException e) {
-            LOG.warn("Container {} could not be removed after its end: {}", record.getName(), e.text());
+            if (e.kind() == EngineException.Kind.CONFLICT) {
+                LOG.debug("container {} is removed by someone else: {}", record.getName(), e.text());
+            } else {
+                LOG.warn("Container {} could not be removed after its end: {}", record.getName(), e.text());
+            }
         }
     }
 

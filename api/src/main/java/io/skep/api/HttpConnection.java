@@ -9,6 +9,7 @@ import io.netty.channel.ChannelFutureListener;
 import io.netty.channel.ChannelHandlerContext;
 import io.netty.channel.ChannelInboundHandlerAdapter;
 import io.netty.channel.socket.ChannelInputShutdownEvent;
+import io.netty.channel.socket.DuplexChannel;
 import io.netty.handler.codec.http.DefaultFullHttpResponse;
 import io.netty.handler.codec.http.DefaultHttpContent;
 import io.netty.handler.codec.http.DefaultHttpResponse;
@@ -28,6 +29,7 @@ import io.netty.handler.codec.http.LastHttpContent;
 import io.netty.handler.codec.http.TooLongHttpHeaderException;
 import io.netty.handler.codec.http.TooLongHttpLineException;
 import io.netty.handler.ssl.SslCloseCompletionEvent;
+import io.netty.handler.ssl.SslHandler;
 import io.netty.util.ReferenceCountUtil;
 import io.netty.util.concurrent.Future;
 import java.io.IOException;
@@ -69,6 +71,7 @@ final class HttpConnection extends ChannelInboundHandlerAdapter {
     static final long DISCARDED_BYTES_MAX = 64L << 20;
     static final Duration REQUEST_TIME_MAX = Duration.ofMinutes(1);
     static final Duration IDLE_TIME_MAX = Duration.ofMinutes(5);
+    private static final Duration LINGER_TIME_MAX = Duration.ofSeconds(2);
     private static final int WAITING_MAX = 64;
     private static final String CLIENT_GONE = "the client went away in the middle of the request";
     private static final DateTimeFormatter DATE = DateTimeFormatter.RFC_1123_DATE_TIME;
@@ -82,6 +85,10 @@ final class HttpConnection extends ChannelInboundHandlerAdapter {
     private boolean busy;
     private boolean inputEnded;
     private boolean stopping;
+
+    /** Whether all is said, and what still comes is only read so that the client gets to hear it. */
+    private boolean lingering;
+
     private @Nullable Future<?> timer;
     private @Nullable Stream stream;
     private @Nullable Duplex duplex;
@@ -106,7 +113,7 @@ final class HttpConnection extends ChannelInboundHandlerAdapter {
             bytes.release();
             return;
         }
-        if (!(message instanceof HttpObject part)) {
+        if (lingering || !(message instanceof HttpObject part)) {
             ReferenceCountUtil.release(message);
             return;
         }
@@ -413,7 +420,20 @@ final class HttpConnection extends ChannelInboundHandlerAdapter {
                 .set(HttpHeaderNames.CONTENT_TYPE, reply.contentType())
                 .set(HttpHeaderNames.CONTENT_LENGTH, reply.body().size())
                 .set(HttpHeaderNames.CONNECTION, HttpHeaderValues.CLOSE);
-        context.writeAndFlush(response).addListener(ChannelFutureListener.CLOSE);
+        context.writeAndFlush(response).addListener((ChannelFutureListener) written -> linger(context));
+    }
+
+    /** Reads on for a while: a socket that is closed with bytes unread resets, and the client never sees its answer. */
+    private void linger(ChannelHandlerContext context) {
+        boolean encrypted = context.pipeline().get(SslHandler.class) != null;
+        if (inputEnded || encrypted || !(context.channel() instanceof DuplexChannel channel)) {
+            var _ = context.close();
+            return;
+        }
+        lingering = true;
+        limitTime(context, LINGER_TIME_MAX);
+        var _ = channel.shutdownOutput();
+        channel.config().setAutoRead(true);
     }
 
     private void limitTime(ChannelHandlerContext context, Duration limit) {
@@ -452,7 +472,7 @@ final class HttpConnection extends ChannelInboundHandlerAdapter {
             if (incoming != null) {
                 incoming.fail(CLIENT_GONE);
             }
-            if (!busy) {
+            if (!busy || lingering) {
                 var _ = context.close();
             }
         }

@@ -109,6 +109,14 @@ class ApiServerTest {
         assertThat(talk(request)).startsWith("HTTP/1.1 " + status).contains("{\"message\":\"");
     }
 
+    @Test
+    void refusedClientThatGoesOnSendingStillReadsWhy() throws IOException {
+        for (int i = 0; i < 20; i++) {
+            assertThat(talk("GET / HTTP/1.1\r\nX: " + "a".repeat(2_000_000) + "\r\n\r\n"))
+                    .startsWith("HTTP/1.1 431");
+        }
+    }
+
     static Stream<Object[]> garbage() {
         return Stream.of(
                 new Object[] {"NONSENSE\r\n\r\n", 400},

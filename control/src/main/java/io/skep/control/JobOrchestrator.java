@@ -150,10 +150,8 @@ final class JobOrchestrator extends Orchestrator {
                     && Constraints.match(constraints, node);
             List<Task> current = current(transaction.state(), service, key);
             // An older task may have come to its end after a newer one was made, and then nothing is left to do.
-            boolean done =
-                    current.stream().anyMatch(task -> task.getStatus().getState() == TaskState.COMPLETE);
-            boolean open = current.isEmpty()
-                    || (!done && mayTryAgain(transaction.state(), service, current.getLast()));
+            boolean done = current.stream().anyMatch(task -> task.getStatus().getState() == TaskState.COMPLETE);
+            boolean open = current.isEmpty() || (!done && mayTryAgain(transaction.state(), service, current.getLast()));
             if (fits && open && !fill(transaction, now, service, key, TaskState.COMPLETE)) {
                 return false;
             }

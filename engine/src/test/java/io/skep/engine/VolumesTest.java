@@ -125,7 +125,9 @@ final class VolumesTest {
                 .isInstanceOfSatisfying(
                         EngineException.class, e -> assertThat(e.kind()).isEqualTo(Kind.CONFLICT))
                 .hasMessage("remove " + point.getName() + ": volume is in use - [" + container.id() + "]");
-        assertThat(run(HostConfig.newBuilder().addVolumesFrom("first:ro").build(), "cat /data/seed; touch /data/x"))
+        assertThat(run(
+                        HostConfig.newBuilder().addVolumesFrom("first:ro").build(),
+                        "exec 2>&1; cat /data/seed; touch /data/x"))
                 .first()
                 .isEqualTo("from the image");
         engine.startAgain();

@@ -166,11 +166,21 @@ final class TestEngine implements AutoCloseable {
         return life.containers;
     }
 
-    /** Kills the engine, so to speak, and starts the next. */
-    void startAgain() throws Exception {
+    /** Kills the engine, so to speak. */
+    void die() {
         life.close();
+    }
+
+    /** Starts the next engine on the same folders. */
+    void rise() throws Exception {
         life = new Life();
         life.containers.recover();
+    }
+
+    /** Kills the engine and starts the next at once. */
+    void startAgain() throws Exception {
+        die();
+        rise();
     }
 
     static CreateContainer asked(HostConfig host, Config config) {
@@ -209,8 +219,14 @@ final class TestEngine implements AutoCloseable {
     }
 
     static List<String> log(Container container) throws Exception {
+        return log(container, ALL);
+    }
+
+    static List<String> log(Container container, LogOptions options) throws Exception {
         List<String> lines = new ArrayList<>();
-        container.log().read(ALL, line -> lines.add(line.text().toStringUtf8().strip()));
+        container
+                .log()
+                .read(options, line -> lines.add(line.text().toStringUtf8().strip()));
         return lines;
     }
 

@@ -3,15 +3,11 @@ package io.skep.api;
 import io.netty.buffer.ByteBuf;
 import io.netty.buffer.Unpooled;
 import io.netty.channel.Channel;
-import io.netty.channel.ChannelFuture;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayDeque;
-import java.util.ArrayList;
 import java.util.Deque;
-import java.util.List;
 import java.util.Map;
-import java.util.concurrent.CancellationException;
 import java.util.concurrent.CountDownLatch;
 import org.jspecify.annotations.Nullable;
 
@@ -27,11 +23,11 @@ final class Duplex implements DuplexStream {
     private static final int QUEUE_BYTES_MAX = 256 << 10;
 
     private final Channel channel;
+    private final Outgoing outgoing;
     private final boolean upgrade;
     private final Map<String, String> headers;
     private final CountDownLatch begun = new CountDownLatch(1);
     private final Deque<byte[]> queue = new ArrayDeque<>();
-    private final List<Runnable> actions = new ArrayList<>();
     private int queuedBytes;
     private boolean inputEnded;
     private boolean ended;
@@ -44,6 +40,7 @@ final class Duplex implements DuplexStream {
      */
     Duplex(Channel channel, boolean upgrade, Map<String, String> headers) {
         this.channel = channel;
+        this.outgoing = new Outgoing(channel);
         this.upgrade = upgrade;
         this.headers = headers;
     }
@@ -71,15 +68,7 @@ final class Duplex implements DuplexStream {
             return;
         }
         begun.await();
-        ChannelFuture written = channel.writeAndFlush(Unpooled.wrappedBuffer(piece));
-        try {
-            written.await();
-        } catch (CancellationException e) {
-            throw new IOException("the stream was cancelled", e);
-        }
-        if (!written.isSuccess()) {
-            throw new IOException("the client is gone", written.cause());
-        }
+        outgoing.write(Unpooled.wrappedBuffer(piece));
     }
 
     @Override
@@ -119,24 +108,15 @@ final class Duplex implements DuplexStream {
 
     @Override
     public void onEnd(Runnable action) {
-        synchronized (this) {
-            if (!ended) {
-                actions.add(action);
-                return;
-            }
-        }
-        action.run();
+        outgoing.onEnd(action);
     }
 
     /** The client is gone, or the server stops. */
     void end() {
-        List<Runnable> due;
         synchronized (this) {
             ended = true;
-            due = List.copyOf(actions);
-            actions.clear();
             notifyAll();
         }
-        due.forEach(Runnable::run);
+        outgoing.end();
     }
 }

@@ -4,7 +4,6 @@ import com.google.protobuf.ByteString;
 import io.netty.buffer.ByteBuf;
 import io.netty.buffer.Unpooled;
 import io.netty.channel.Channel;
-import io.netty.channel.ChannelFuture;
 import io.netty.channel.ChannelFutureListener;
 import io.netty.channel.ChannelHandlerContext;
 import io.netty.channel.ChannelInboundHandlerAdapter;
@@ -39,11 +38,8 @@ import java.time.Instant;
 import java.time.ZoneOffset;
 import java.time.format.DateTimeFormatter;
 import java.util.ArrayDeque;
-import java.util.ArrayList;
 import java.util.Deque;
-import java.util.List;
 import java.util.Map;
-import java.util.concurrent.CancellationException;
 import java.util.concurrent.TimeUnit;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
@@ -523,49 +519,26 @@ final class HttpConnection extends ChannelInboundHandlerAdapter {
 
     /** The body of a streamed answer; safe for use by several threads. */
     private static final class Stream implements ResponseStream {
-        private final Channel channel;
-        private final List<Runnable> actions = new ArrayList<>();
-        private boolean ended;
+        private final Outgoing outgoing;
 
         Stream(Channel channel) {
-            this.channel = channel;
+            outgoing = new Outgoing(channel);
         }
 
         @Override
         public void write(byte[] piece) throws IOException, InterruptedException {
-            if (piece.length == 0) {
-                return;
-            }
-            ChannelFuture written = channel.writeAndFlush(new DefaultHttpContent(Unpooled.wrappedBuffer(piece)));
-            try {
-                written.await();
-            } catch (CancellationException e) {
-                throw new IOException("the answer was cancelled", e);
-            }
-            if (!written.isSuccess()) {
-                throw new IOException("the client is gone", written.cause());
+            if (piece.length > 0) {
+                outgoing.write(new DefaultHttpContent(Unpooled.wrappedBuffer(piece)));
             }
         }
 
         @Override
         public void onEnd(Runnable action) {
-            synchronized (actions) {
-                if (!ended) {
-                    actions.add(action);
-                    return;
-                }
-            }
-            action.run();
+            outgoing.onEnd(action);
         }
 
         void end() {
-            List<Runnable> due;
-            synchronized (actions) {
-                ended = true;
-                due = List.copyOf(actions);
-                actions.clear();
-            }
-            due.forEach(Runnable::run);
+            outgoing.end();
         }
     }
 }

@@ -122,7 +122,7 @@ final class SystemEndpoints {
             plugins.texts(
                     "Network", described == null ? List.of("overlay") : List.of("bridge", "host", "null", "overlay"));
             plugins.nothing("Authorization");
-            plugins.texts("Log", described == null ? List.of() : List.of("json-file", "none"));
+            plugins.texts("Log", described == null ? List.of() : described.logDrivers());
         });
         for (String ability : List.of(
                 "MemoryLimit", "SwapLimit", "CpuCfsPeriod", "CpuCfsQuota", "CPUShares", "CPUSet", "PidsLimit")) {

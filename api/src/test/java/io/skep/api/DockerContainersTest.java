@@ -138,6 +138,22 @@ class DockerContainersTest {
 
     @ParameterizedTest
     @MethodSource("io.skep.api.DockerCli#programs")
+    void everyKindOfLogThatIsAnnouncedWorks(String program) throws Exception {
+        DockerCli docker = docker(program);
+        String announced = docker.ok("info", "--format", "{{range .Plugins.Log}}{{.}} {{end}}")
+                .strip();
+        assertThat(announced).isEqualTo("json-file local none");
+        for (String driver : announced.split(" ", -1)) {
+            assertThat(docker.ok("run", "--rm", "--network", "none", "--log-driver", driver, "bb", "echo", driver))
+                    .isEqualTo(driver + "\n");
+        }
+        assertThat(docker.run("run", "--rm", "--log-driver", "hive", "bb", "true")
+                        .err())
+                .contains("no log driver named 'hive' is registered: this engine has json-file, local, none");
+    }
+
+    @ParameterizedTest
+    @MethodSource("io.skep.api.DockerCli#programs")
     void inputReachesAProcessWholeAndEnds(String program) throws Exception {
         DockerCli.Result result = fed(
                 "x".repeat(INPUT_BYTES).getBytes(StandardCharsets.US_ASCII),

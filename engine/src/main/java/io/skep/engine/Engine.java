@@ -283,6 +283,7 @@ public final class Engine implements AutoCloseable {
                 NAMESPACE,
                 now == null ? "" : now.parts().layers().snapshotter(),
                 host.unifiedCgroups(),
+                LogDrivers.NAMES,
                 settings.runtimes(),
                 settings.defaultRuntime(),
                 runtimeVersion.version(),

@@ -1,5 +1,6 @@
 package io.skep.engine;
 
+import java.util.List;
 import java.util.Map;
 
 /**
@@ -11,6 +12,7 @@ import java.util.Map;
  * @param containerdCommit as containerd tells it
  * @param namespace of containerd in which the engine's containers are
  * @param snapshotter which keeps the file systems
+ * @param logDrivers names of those that can keep what a container writes
  * @param runtimes paths of the programs that run containers, by name
  * @param runtimeVersion of the default runtime
  * @param runtimeCommit of the default runtime, or empty
@@ -23,11 +25,13 @@ public record EngineDescription(
         String namespace,
         String snapshotter,
         boolean unifiedCgroups,
+        List<String> logDrivers,
         Map<String, String> runtimes,
         String defaultRuntime,
         String runtimeVersion,
         String runtimeCommit) {
     public EngineDescription {
+        logDrivers = List.copyOf(logDrivers);
         runtimes = Map.copyOf(runtimes);
     }
 }

@@ -21,7 +21,7 @@ final class LogDrivers {
     private static final String LOCAL = "local";
 
     /** All there are. */
-    static final List<String> NAMES = List.of(NORMAL, "none");
+    static final List<String> NAMES = List.of(NORMAL, LOCAL, "none");
 
     private static final Set<String> FILE_OPTIONS = Set.of(
             "max-size",
@@ -53,12 +53,12 @@ final class LogDrivers {
     /** Refuses a kind of log or an option that is not known. */
     void check(LogConfig config) {
         switch (config.getType()) {
-            case "json-file" -> check(config, FILE_OPTIONS);
+            case NORMAL -> check(config, FILE_OPTIONS);
             case LOCAL -> check(config, LOCAL_OPTIONS);
             case "none" -> {}
             default ->
                 throw EngineException.invalid("logger: no log driver named '" + config.getType()
-                        + "' is registered: this engine has json-file, local and none");
+                        + "' is registered: this engine has " + String.join(", ", NAMES));
         }
     }
 

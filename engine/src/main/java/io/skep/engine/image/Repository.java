@@ -10,6 +10,7 @@ import java.net.HttpRetryException;
 import java.net.HttpURLConnection;
 import java.net.URI;
 import java.net.URLEncoder;
+import java.net.UnknownHostException;
 import java.nio.charset.StandardCharsets;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
@@ -317,6 +318,9 @@ public final class Repository {
 
     private static String reason(IOException e) {
         String message = e.getMessage();
+        if (e instanceof UnknownHostException) {
+            return "lookup " + message + ": no such host";
+        }
         return message == null ? e.getClass().getSimpleName() : message;
     }
 

@@ -10,7 +10,6 @@ import io.skep.wire.IssuanceStatus;
 import io.skep.wire.NodeDescription;
 import io.skep.wire.NodeRole;
 import io.skep.wire.NodeTLSInfo;
-import io.skep.wire.Peer;
 import io.skep.wire.SessionMessage;
 import java.io.IOException;
 import java.time.Duration;
@@ -21,7 +20,6 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import java.util.function.Supplier;
 import java.util.random.RandomGenerator;
-import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -51,14 +49,14 @@ public final class Agent implements AutoCloseable {
      *
      * @param version of Skep, told to managers
      * @param managers holds at least one manager; kept up to date
-     * @param preferred the manager to call as long as it answers, such as the one on this node, or null
+     * @param ownManager is called as long as it answers
      * @param description says what this node is; the agent adds what it trusts
      */
     public Agent(
             String version,
             LiveCredentials credentials,
             KnownManagers managers,
-            Supplier<@Nullable Peer> preferred,
+            OwnManager ownManager,
             Supplier<NodeDescription> description,
             TaskRunner runner,
             AgentListener listener,
@@ -75,7 +73,7 @@ public final class Agent implements AutoCloseable {
         serial.setRemoveOnCancelPolicy(true);
         core = new AgentCore(
                 managers,
-                preferred,
+                ownManager,
                 this::describe,
                 runner,
                 new FromCore(),

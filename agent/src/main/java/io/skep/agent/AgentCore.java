@@ -32,7 +32,7 @@ public final class AgentCore {
     private static final Logger LOG = LoggerFactory.getLogger(AgentCore.class);
 
     private final KnownManagers managers;
-    private final Supplier<@Nullable Peer> preferred;
+    private final OwnManager ownManager;
     private final Supplier<NodeDescription> description;
     private final TaskRunner runner;
     private final AgentListener listener;
@@ -52,18 +52,18 @@ public final class AgentCore {
      * Prepares an agent.
      *
      * @param managers holds at least one manager; kept up to date
-     * @param preferred the manager to call as long as it answers, such as the one on this node, or null
+     * @param ownManager is called as long as it answers
      * @param description says what this node is
      */
     public AgentCore(
             KnownManagers managers,
-            Supplier<@Nullable Peer> preferred,
+            OwnManager ownManager,
             Supplier<NodeDescription> description,
             TaskRunner runner,
             AgentListener listener,
             AgentPorts ports) {
         this.managers = managers;
-        this.preferred = preferred;
+        this.ownManager = ownManager;
         this.description = description;
         this.runner = runner;
         this.listener = listener;
@@ -145,8 +145,11 @@ public final class AgentCore {
 
     private void connect() {
         reconnect = null;
-        Peer own = preferred.get();
+        Peer own = ownManager.peer();
         boolean toPreferred = own != null && !preferredFailed;
+        if (own != null && preferredFailed) {
+            managers.hearOf(ownManager.others());
+        }
         Peer manager = toPreferred ? own : managers.pick();
         if (manager == null) {
             ended(null, toPreferred, new Session.End(false, Status.UNAVAILABLE.withDescription("no manager is known")));

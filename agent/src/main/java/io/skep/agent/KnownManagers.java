@@ -59,6 +59,17 @@ public final class KnownManagers {
         }
     }
 
+    /**
+     * Takes in managers that somebody has heard of: those who are new are tried as rarely as those who do not answer.
+     */
+    public synchronized void hearOf(Collection<Peer> peers) {
+        for (Peer peer : peers) {
+            if (!peer.getAddr().isEmpty()) {
+                weights.putIfAbsent(peer, 0.0);
+            }
+        }
+    }
+
     /** Picks a manager, or null when none is known. */
     public synchronized @Nullable Peer pick() {
         double sum = 0;

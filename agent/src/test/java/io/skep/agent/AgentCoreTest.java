@@ -44,6 +44,7 @@ class AgentCoreTest {
     private final Tasks tasks = new Tasks();
     private String hostname = "board";
     private @Nullable Peer preferred;
+    private List<Peer> heardOf = List.of();
     private final AgentCore agent = agent(1);
 
     @Test
@@ -171,6 +172,17 @@ class AgentCoreTest {
         manager.last("Session").end(Status.UNAVAILABLE);
         time.pass(Duration.ofMillis(500));
         assertThat(manager.opened()).startsWith(OWN.getAddr(), MANAGER.getAddr(), OWN.getAddr());
+    }
+
+    @Test
+    void triesWhomItsOwnManagerKnowsWhenThatDoesNotServe() {
+        preferred = OWN;
+        Peer third = peer("m3", "10.0.0.3:2377");
+        heardOf = List.of(third);
+        manager.unreachable(true);
+        agent.start();
+        time.pass(Duration.ofMinutes(5));
+        assertThat(manager.opened()).contains(OWN.getAddr(), MANAGER.getAddr(), third.getAddr());
     }
 
     @Test
@@ -317,7 +329,17 @@ class AgentCoreTest {
         managers.observe(MANAGER, KnownManagers.WEIGHT_GOOD);
         return new AgentCore(
                 managers,
-                () -> preferred,
+                new OwnManager() {
+                    @Override
+                    public @Nullable Peer peer() {
+                        return preferred;
+                    }
+
+                    @Override
+                    public List<Peer> others() {
+                        return heardOf;
+                    }
+                },
                 () -> NodeDescription.newBuilder().setHostname(hostname).build(),
                 tasks,
                 new Told(),

@@ -29,6 +29,7 @@ import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Predicate;
+import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -313,12 +314,24 @@ class AgentOnStockManagerTest {
                 VERSION,
                 credentials,
                 managers,
-                () -> null,
+                new NoManager(),
                 new HostDescription(VERSION, Map.of(HostDescription.LABEL_VERSION, VERSION), List.of(), List.of()),
                 runner,
                 events,
                 CLOCK,
                 new SecureRandom());
+    }
+
+    private static final class NoManager implements OwnManager {
+        @Override
+        public @Nullable Peer peer() {
+            return null;
+        }
+
+        @Override
+        public List<Peer> others() {
+            return List.of();
+        }
     }
 
     /** Runs nothing, and says that it does. */

@@ -6,6 +6,7 @@ import io.skep.agent.AgentListener;
 import io.skep.agent.AgentPorts;
 import io.skep.agent.KnownManagers;
 import io.skep.agent.ManagerTransport;
+import io.skep.agent.OwnManager;
 import io.skep.certs.NodeIdentity;
 import io.skep.manager.Caller;
 import io.skep.manager.ControlPlane;
@@ -182,7 +183,7 @@ final class Board {
             serial = SimulatedExecutor.serial(process);
             core = new AgentCore(
                     known,
-                    Board.this::ownManager,
+                    new Own(),
                     Board.this::description,
                     runner,
                     this,
@@ -292,11 +293,31 @@ final class Board {
                 .build();
     }
 
-    private @Nullable Peer ownManager() {
-        String self = nodeId;
-        return manager == null || self == null
-                ? null
-                : Peer.newBuilder().setNodeId(self).setAddr(managerAddress()).build();
+    private final class Own implements OwnManager {
+        @Override
+        public @Nullable Peer peer() {
+            String self = nodeId;
+            return manager == null || self == null
+                    ? null
+                    : Peer.newBuilder()
+                            .setNodeId(self)
+                            .setAddr(managerAddress())
+                            .build();
+        }
+
+        @Override
+        public List<Peer> others() {
+            ManagerPart now = manager;
+            return now == null
+                    ? List.of()
+                    : now.consensus.members().stream()
+                            .filter(member -> !member.nodeId().equals(nodeId))
+                            .map(member -> Peer.newBuilder()
+                                    .setNodeId(member.nodeId())
+                                    .setAddr(member.address())
+                                    .build())
+                            .toList();
+        }
     }
 
     NodeDescription description() {

@@ -100,7 +100,7 @@ final class Goal {
         return null;
     }
 
-    /** Returns whether none of those that a node knows of as managers is one, but for itself. */
+    /** Returns whether none of those that a node knows of as managers, itself included, is one. */
     private boolean knowsNoManager(Board board) {
         Set<String> known = new HashSet<>();
         board.known.all().forEach(peer -> known.add(peer.getAddr()));
@@ -111,10 +111,14 @@ final class Goal {
         return world.boards().stream().noneMatch(each -> takesPart(each) && known.contains(each.managerAddress()));
     }
 
+    /** Returns whether a node is a manager for the others too: one may have lost its place while it was cut off. */
     private boolean takesPart(Board board) {
         String nodeId = board.nodeId;
+        SimulatedConsensus leader = world.quorum().leader();
         return nodeId != null
+                && leader != null
                 && board.manager() != null
+                && leader.members().stream().anyMatch(member -> member.nodeId().equals(nodeId))
                 && isManager(world.invariants().state().nodes().get(nodeId));
     }
 

@@ -672,7 +672,10 @@ final class SimulatedConsensus implements Consensus {
         } else if (applied >= index) {
             answer.complete(null);
         } else {
-            waitings.add(new Waiting(index, answer));
+            Waiting waiting = new Waiting(index, answer);
+            waitings.add(waiting);
+            // The entry may never come here, to a manager that was taken out.
+            var _ = answer.whenComplete((done, givenUp) -> waitings.remove(waiting));
         }
     }
 
@@ -716,8 +719,7 @@ final class SimulatedConsensus implements Consensus {
             return;
         }
         for (Waiting waiting : List.copyOf(waitings)) {
-            if (waiting.applied().isDone() || applied >= waiting.index()) {
-                waitings.remove(waiting);
+            if (applied >= waiting.index()) {
                 waiting.applied().complete(null);
             }
         }

@@ -35,7 +35,7 @@ final class World {
     static final long GOAL_NANOS = 150_000_000_000L;
 
     private static final long GOAL_CHECK_NANOS = 1_000_000_000L;
-    private static final long REST_NANOS = 12_000_000_000L;
+    private static final long REST_NANOS = 20_000_000_000L;
     private static final long JOIN_RETRY_NANOS = 1_000_000_000L;
     private static final int EVENTS_AT_ONCE_MAX = 200_000;
 

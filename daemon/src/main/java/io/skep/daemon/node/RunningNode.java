@@ -10,6 +10,7 @@ import io.skep.agent.HostDescription;
 import io.skep.agent.KnownManagers;
 import io.skep.agent.LiveCredentials;
 import io.skep.agent.NoExecutor;
+import io.skep.agent.OwnManager;
 import io.skep.agent.TaskManager;
 import io.skep.agent.TaskRunner;
 import io.skep.certs.CredentialException;
@@ -180,7 +181,7 @@ final class RunningNode implements AutoCloseable {
                 settings.version(),
                 credentials,
                 known,
-                this::ownManager,
+                new Own(),
                 this::describe,
                 taskRunner(),
                 new FromAgent(),
@@ -480,19 +481,31 @@ final class RunningNode implements AutoCloseable {
         }
     }
 
-    private @Nullable Peer ownManager() {
-        if (manager == null) {
-            return null;
+    /** The manager of this node, for its agent. */
+    private final class Own implements OwnManager {
+        @Override
+        public @Nullable Peer peer() {
+            if (manager == null) {
+                return null;
+            }
+            HostPort reachable = advertise;
+            if (!SwarmAddresses.isLocal(advertise.host())) {
+                InetAddress local =
+                        listen.host().isAnyLocalAddress() ? InetAddress.getLoopbackAddress() : listen.host();
+                reachable = new HostPort(local, listen.port());
+            }
+            return Peer.newBuilder()
+                    .setNodeId(nodeId())
+                    .setAddr(reachable.toString())
+                    .build();
         }
-        HostPort reachable = advertise;
-        if (!SwarmAddresses.isLocal(advertise.host())) {
-            InetAddress local = listen.host().isAnyLocalAddress() ? InetAddress.getLoopbackAddress() : listen.host();
-            reachable = new HostPort(local, listen.port());
+
+        @Override
+        public List<Peer> others() {
+            return remoteManagers().stream()
+                    .filter(peer -> !peer.getNodeId().equals(nodeId()))
+                    .toList();
         }
-        return Peer.newBuilder()
-                .setNodeId(nodeId())
-                .setAddr(reachable.toString())
-                .build();
     }
 
     private NodeDescription describe() {

@@ -25,6 +25,7 @@ import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
+import java.security.DigestInputStream;
 import java.security.MessageDigest;
 import java.util.HashMap;
 import java.util.Iterator;
@@ -114,32 +115,13 @@ final class Contents {
         BlockingClientCall<WriteContentRequest, WriteContentResponse> call =
                 containerd.uploads().withInterceptors(lease).write();
         try {
-            long at = offset;
-            byte[] chunk = new byte[CHUNK_BYTES];
-            int length;
-            while ((length = in.readNBytes(chunk, 0, chunk.length)) > 0) {
-                send(
-                        call,
-                        WriteContentRequest.newBuilder()
-                                .setAction(WriteAction.WRITE)
-                                .setRef(reference)
-                                .setTotal(size)
-                                .setExpected(digest)
-                                .setOffset(at)
-                                .setData(ByteString.copyFrom(chunk, 0, length))
-                                .build());
-                at += length;
-            }
-            send(
-                    call,
-                    WriteContentRequest.newBuilder()
-                            .setAction(WriteAction.COMMIT)
-                            .setRef(reference)
-                            .setTotal(size)
-                            .setExpected(digest)
-                            .setOffset(at)
-                            .putAllLabels(labels)
-                            .build());
+            WriteContentRequest upload = WriteContentRequest.newBuilder()
+                    .setRef(reference)
+                    .setTotal(size)
+                    .setExpected(digest)
+                    .build();
+            long end = send(call, upload, in, offset);
+            commit(call, upload.toBuilder().putAllLabels(labels), end);
             call.halfClose();
         } catch (StatusException e) {
             if (e.getStatus().getCode() == Status.Code.ALREADY_EXISTS) {
@@ -157,35 +139,15 @@ final class Contents {
     /** Takes in a blob whose digest is not known before. */
     Stored write(String reference, InputStream in, ClientInterceptor lease) throws IOException, InterruptedException {
         MessageDigest sha256 = Digests.sha256();
-        long size = 0;
         BlockingClientCall<WriteContentRequest, WriteContentResponse> call =
                 containerd.uploads().withInterceptors(lease).write();
         try {
-            byte[] chunk = new byte[CHUNK_BYTES];
-            int length;
-            while ((length = in.readNBytes(chunk, 0, chunk.length)) > 0) {
-                sha256.update(chunk, 0, length);
-                send(
-                        call,
-                        WriteContentRequest.newBuilder()
-                                .setAction(WriteAction.WRITE)
-                                .setRef(reference)
-                                .setOffset(size)
-                                .setData(ByteString.copyFrom(chunk, 0, length))
-                                .build());
-                size += length;
-            }
+            WriteContentRequest upload =
+                    WriteContentRequest.newBuilder().setRef(reference).build();
+            long size = send(call, upload, new DigestInputStream(in, sha256), 0);
             String digest = Digests.name(sha256.digest());
             try {
-                send(
-                        call,
-                        WriteContentRequest.newBuilder()
-                                .setAction(WriteAction.COMMIT)
-                                .setRef(reference)
-                                .setTotal(size)
-                                .setExpected(digest)
-                                .setOffset(size)
-                                .build());
+                commit(call, upload.toBuilder().setTotal(size).setExpected(digest), size);
             } catch (StatusException e) {
                 if (e.getStatus().getCode() != Status.Code.ALREADY_EXISTS) {
                     throw e;
@@ -198,6 +160,43 @@ final class Contents {
         } finally {
             call.cancel("the upload is over", null);
         }
+    }
+
+    /**
+     * Sends all that there is.
+     *
+     * @param upload what each piece says of the whole
+     * @param offset where the bytes belong
+     * @return where they end
+     */
+    private static long send(
+            BlockingClientCall<WriteContentRequest, WriteContentResponse> call,
+            WriteContentRequest upload,
+            InputStream in,
+            long offset)
+            throws IOException, StatusException, InterruptedException {
+        long at = offset;
+        byte[] chunk = new byte[CHUNK_BYTES];
+        int length;
+        while ((length = in.readNBytes(chunk, 0, chunk.length)) > 0) {
+            send(
+                    call,
+                    upload.toBuilder()
+                            .setAction(WriteAction.WRITE)
+                            .setOffset(at)
+                            .setData(ByteString.copyFrom(chunk, 0, length))
+                            .build());
+            at += length;
+        }
+        return at;
+    }
+
+    private static void commit(
+            BlockingClientCall<WriteContentRequest, WriteContentResponse> call,
+            WriteContentRequest.Builder upload,
+            long offset)
+            throws StatusException, InterruptedException {
+        send(call, upload.setAction(WriteAction.COMMIT).setOffset(offset).build());
     }
 
     private static void send(

@@ -107,14 +107,7 @@ final class SystemEndpoints {
         EngineDescription described = description();
         counts(out, described);
         boolean ready = described != null && described.ready();
-        out.number(
-                "Images",
-                ready
-                        ? gate.engine()
-                                .images()
-                                .list(Images.Filter.NONE, false, false)
-                                .size()
-                        : 0);
+        out.number("Images", ready ? gate.engine().images().count() : 0);
         out.text("Driver", described == null ? "none" : described.snapshotter());
         out.tree("DriverStatus", List.of());
         out.object("Plugins", plugins -> {

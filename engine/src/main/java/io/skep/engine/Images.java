@@ -300,6 +300,11 @@ public final class Images {
         return summaries;
     }
 
+    /** Returns how many images there are, without looking at their layers. */
+    public int count() {
+        return store.all().size();
+    }
+
     /** Returns how much room all layers take that are there, each counted once, in bytes. */
     public long layerBytes() {
         Map<String, Long> bytes = new HashMap<>();

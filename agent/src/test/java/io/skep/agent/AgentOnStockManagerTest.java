@@ -9,10 +9,8 @@ import io.skep.certs.NodeCredentialStore;
 import io.skep.certs.NodeCredentials;
 import io.skep.certs.TrustRoot;
 import io.skep.wire.Config;
-import io.skep.wire.LogSubscriptionOptions;
 import io.skep.wire.NodeSpec;
 import io.skep.wire.Peer;
-import io.skep.wire.PluginDescription;
 import io.skep.wire.Secret;
 import io.skep.wire.SessionMessage;
 import io.skep.wire.Task;
@@ -335,31 +333,10 @@ class AgentOnStockManagerTest {
     }
 
     /** Runs nothing, and says that it does. */
-    private static final class Pretence implements Executor {
+    private static final class Pretence extends SilentExecutor {
         private final List<String> calls = new CopyOnWriteArrayList<>();
         private final List<String> secrets = new CopyOnWriteArrayList<>();
         private final BlockingQueue<String> removed = new LinkedBlockingQueue<>();
-
-        @Override
-        public Runnable logs(Task task, LogSubscriptionOptions options, LogSink sink) {
-            sink.ended();
-            return () -> {};
-        }
-
-        @Override
-        public List<PluginDescription> drivers() {
-            return List.of();
-        }
-
-        @Override
-        public void removeAll() {
-            // Nothing of a fake is left.
-        }
-
-        @Override
-        public String unavailable() {
-            return "";
-        }
 
         @Override
         public void provide(List<Secret> nowSecrets, List<Config> nowConfigs) {

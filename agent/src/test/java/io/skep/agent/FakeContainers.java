@@ -4,8 +4,6 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import io.skep.wire.Config;
 import io.skep.wire.ContainerStatus;
-import io.skep.wire.LogSubscriptionOptions;
-import io.skep.wire.PluginDescription;
 import io.skep.wire.Secret;
 import io.skep.wire.Task;
 import io.skep.wire.TaskStatus;
@@ -114,33 +112,12 @@ final class FakeContainers {
         return random.nextInt(100) < percent;
     }
 
-    private final class OneExecutor implements Executor {
+    private final class OneExecutor extends SilentExecutor {
         private final int own;
         private final Set<String> dependencies = new LinkedHashSet<>();
 
         OneExecutor(int own) {
             this.own = own;
-        }
-
-        @Override
-        public Runnable logs(Task task, LogSubscriptionOptions options, LogSink sink) {
-            sink.ended();
-            return () -> {};
-        }
-
-        @Override
-        public List<PluginDescription> drivers() {
-            return List.of();
-        }
-
-        @Override
-        public void removeAll() {
-            // Nothing of a fake is left.
-        }
-
-        @Override
-        public String unavailable() {
-            return "";
         }
 
         @Override

@@ -3,22 +3,15 @@ package io.skep.api;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.skep.engine.Engine;
-import io.skep.engine.EngineSettings;
-import io.skep.engine.NetworkSettings;
-import io.skep.engine.image.RegistrySettings;
 import java.io.ByteArrayInputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
-import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.Comparator;
 import java.util.List;
-import java.util.Map;
 import java.util.concurrent.TimeUnit;
-import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.TestInstance;
@@ -34,47 +27,23 @@ class DockerContainersTest {
 
     private Path folder;
     private Engine engine;
-    private ApiServer server;
+    private ServedEngine served;
 
     @BeforeAll
     void start() throws Exception {
-        // Not the temporary folder of JUnit: /tmp may be an overlay, on which no overlay can be made.
-        folder = Files.createTempDirectory(Path.of("/var/tmp"), "skep-api-test");
-        engine = new Engine(new EngineSettings(
-                folder.resolve("data"),
-                folder.resolve("run"),
-                "",
-                Map.of("runc", "runc"),
-                "runc",
-                "/skep-api-test",
-                RegistrySettings.DEFAULT,
-                NetworkSettings.USUAL));
-        server = new ApiServer(ApiServerTest.engine(folder), new FakeNode(), engine);
-        server.listen(new ListenAddress.Unix(socket(), ""));
+        served = new ServedEngine("/skep-api-test");
+        folder = served.folder;
+        engine = served.engine;
         importImage();
     }
 
     @AfterAll
     void stop() throws IOException {
-        if (server != null) {
-            server.close();
-        }
-        if (engine != null) {
-            engine.close();
-        }
-        try (Stream<Path> files = Files.walk(folder)) {
-            files.sorted(Comparator.reverseOrder()).forEach(file -> {
-                try {
-                    Files.delete(file);
-                } catch (IOException e) {
-                    throw new UncheckedIOException(e);
-                }
-            });
-        }
+        served.close();
     }
 
     private Path socket() {
-        return folder.resolve("docker.sock");
+        return served.socket();
     }
 
     /** Makes an image of busybox alone. */

@@ -2,23 +2,14 @@ package io.skep.api;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import io.skep.engine.Engine;
-import io.skep.engine.EngineSettings;
-import io.skep.engine.NetworkSettings;
-import io.skep.engine.image.RegistrySettings;
 import java.io.IOException;
 import java.net.HttpURLConnection;
 import java.net.InetAddress;
 import java.net.ServerSocket;
 import java.net.URI;
-import java.nio.file.FileVisitResult;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.SimpleFileVisitor;
-import java.nio.file.attribute.BasicFileAttributes;
-import java.util.Map;
 import java.util.concurrent.TimeUnit;
-import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.TestInstance;
@@ -33,24 +24,13 @@ final class ImageEndpointsTest {
     private Path folder;
     private Process registry;
     private String address;
-    private Engine engine;
-    private ApiServer server;
+    private ServedEngine served;
 
     @BeforeAll
     void start() throws Exception {
-        folder = Files.createTempDirectory(Path.of("/var/tmp"), "skep-api-test");
+        served = new ServedEngine("");
+        folder = served.folder;
         startRegistry();
-        engine = new Engine(new EngineSettings(
-                folder.resolve("data"),
-                folder.resolve("run"),
-                "",
-                Map.of("runc", "runc"),
-                "runc",
-                "",
-                RegistrySettings.DEFAULT,
-                NetworkSettings.USUAL));
-        server = new ApiServer(ApiServerTest.engine(folder), new FakeNode(), engine);
-        server.listen(new ListenAddress.Unix(folder.resolve("s.sock"), ""));
         Files.createDirectories(folder.resolve("files/bin"));
         Files.copy(Path.of("/bin/busybox"), folder.resolve("files/bin/echo"));
         // More than a request may have that is not streamed.
@@ -107,29 +87,14 @@ final class ImageEndpointsTest {
 
     @AfterAll
     void stop() throws IOException {
-        server.close();
-        engine.close();
         registry.destroyForcibly().onExit().join();
-        Files.walkFileTree(folder, new SimpleFileVisitor<>() {
-            @Override
-            public FileVisitResult visitFile(Path file, BasicFileAttributes attributes) throws IOException {
-                Files.delete(file);
-                return FileVisitResult.CONTINUE;
-            }
-
-            @Override
-            public FileVisitResult postVisitDirectory(Path directory, @Nullable IOException failure)
-                    throws IOException {
-                Files.delete(directory);
-                return FileVisitResult.CONTINUE;
-            }
-        });
+        served.close();
     }
 
     @ParameterizedTest
     @MethodSource("io.skep.api.DockerCli#programs")
     void imagesGoRoundWithDockersClient(String program) throws Exception {
-        DockerCli docker = DockerCli.on(program, folder.resolve("s.sock"));
+        DockerCli docker = DockerCli.on(program, served.socket());
         String name = address + "/hive/bee:1";
         String files = folder.resolve("files.tar").toString();
         String id = docker.ok("import", "-c", "CMD [\"/bin/echo\",\"hi\"]", files, name)
